@@ -1,0 +1,63 @@
+// Copyright 2026 the baozi authors. MIT license.
+// Runs anywhere.
+
+/**
+ * Coroutines for TypeScript: async generators and tasks connected by typed channels, greenlet-style
+ * `switch`, gevent-style `spawn` and `joinAll`, cancellation that reaches every wait. The same on
+ * Deno, Bun, Node and in browsers, with no dependency.
+ *
+ * @example A task and a channel
+ * ```ts
+ * import { Channel, spawn } from "@baozi/baozi";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const steamer = new Channel<string>({ capacity: 2 });
+ * const cook = spawn(async () => {
+ *   for (const filling of ["pork", "leek", "bean"]) await steamer.send(`${filling} baozi`);
+ *   steamer.close();
+ * });
+ * const eaten: string[] = [];
+ * for await (const baozi of steamer) eaten.push(baozi);
+ * await cook;
+ * assertEquals(eaten, ["pork baozi", "leek baozi", "bean baozi"]);
+ * ```
+ *
+ * @module
+ */
+
+export type { Selectable, SelectCase, Selected } from "./src/_kernel/selectable.ts";
+export type { Waiter, WaitOptions } from "./src/_kernel/waiter.ts";
+export {
+  Channel,
+  channel,
+  type ChannelOptions,
+  type ChannelReceiveResult,
+  type Overflow,
+  type Receiver,
+  type Sender,
+} from "./src/channel.ts";
+export {
+  ChannelClosedError,
+  CoroutineEndedError,
+  DeadlockError,
+  GreenletError,
+  GreenletExit,
+  isKilled,
+  KilledError,
+  TimeoutError,
+} from "./src/errors.ts";
+export { joinAll, type JoinAllOptions, killAll } from "./src/join.ts";
+export { shield } from "./src/shield.ts";
+export { sleep } from "./src/sleep.ts";
+export { spawn, spawnLater } from "./src/spawn.ts";
+export {
+  currentTask,
+  Task,
+  type TaskLink,
+  type TaskOptions,
+  type TaskResult,
+  type TaskState,
+} from "./src/task.ts";
+export { TaskLocal } from "./src/task_local.ts";
+export { onUnhandled } from "./src/unhandled.ts";
+export { until } from "./src/until.ts";

@@ -1,0 +1,154 @@
+// Copyright 2026 the baozi authors. MIT license.
+// Runs anywhere.
+
+/**
+ * Who runs now, and what may cancel it: a tree of contexts that travels with async code. A
+ * task has one, and so has each shielded or time-limited part of it.
+ *
+ * @module
+ */
+
+// Invariants
+//  1. A cancelled context has no parked waiter, and none can park in it (level-triggered).
+//  2. A context that is not shielded is cancelled whenever its parent is, with its parent's reason
+//     unless it had its own before.
+//  3. `storage` is made by the first runIn(): a program that never spawns never touches it.
+//  4. cancel() is not recursive: a chain 100,000 deep is worked off as a list.
+// Source: Trio's cancel scopes, level-triggered cancellation.
+
+import { asyncStorage, type AsyncStorage } from "./host.ts";
+
+/** A parked wait, as far as a context needs to know it. */
+export interface Cancellable {
+  /** Ends the wait with `reason`. */
+  cancel(reason: unknown): void;
+}
+
+/** One node of the tree. */
+export class Context {
+  readonly parent: Context | null;
+  /** Holds back the cancellation of `parent`. */
+  readonly shielded: boolean;
+  /** Where task locals live: the context of the task, or of a `TaskLocal.run`. */
+  readonly base: Context;
+  cancelled: boolean;
+  reason: unknown;
+  /** The task it belongs to; opaque here. */
+  task: unknown;
+  /** The greenlet that runs here, if any; opaque here. */
+  greenlet: unknown;
+  /** The coroutine whose body runs here, if any; opaque here. */
+  coroutine: unknown;
+  /** Task locals, never changed in place: a spawn copies the reference. */
+  locals: ReadonlyMap<unknown, unknown> | null = null;
+
+  // Most contexts have one parked wait and no child at a time: no list until there are two.
+  #parked: Cancellable | null = null;
+  #more: Set<Cancellable> | null = null;
+  #children: Set<Context> | null = null;
+
+  constructor(parent: Context | null, shielded = false, ownLocals = false) {
+    this.parent = parent;
+    this.shielded = shielded;
+    this.base = parent === null || ownLocals ? this : parent.base;
+    this.cancelled = false;
+    this.reason = undefined;
+    this.task = parent === null ? undefined : parent.task;
+    this.greenlet = parent === null ? null : parent.greenlet;
+    this.coroutine = parent === null ? null : parent.coroutine;
+    if (parent === null || shielded) return;
+    if (parent.cancelled) {
+      this.cancelled = true;
+      this.reason = parent.reason;
+    } else {
+      (parent.#children ??= new Set()).add(this);
+    }
+  }
+
+  /** Cancels this context and all below it that no shield holds back. The first reason stays. */
+  cancel(reason: unknown): void {
+    if (this.cancelled) return;
+    cancelling.push(this, reason);
+    if (cancelling.length > 2) return; // the outermost call works off the list
+    for (let i = 0; i < cancelling.length; i += 2) {
+      (cancelling[i] as Context).#cancelOne(cancelling[i + 1]);
+    }
+    cancelling.length = 0;
+  }
+
+  /** Leaves the tree; what is below it has ended too. */
+  end(): void {
+    if (this.parent !== null) this.parent.#children?.delete(this);
+  }
+
+  /** Remembers a wait that has parked here. */
+  add(wait: Cancellable): void {
+    if (this.#parked === null) this.#parked = wait;
+    else (this.#more ??= new Set()).add(wait);
+  }
+
+  /** Forgets a wait that has ended. */
+  remove(wait: Cancellable): void {
+    if (this.#parked === wait) this.#parked = null;
+    else this.#more?.delete(wait);
+  }
+
+  /** Called once when this context is cancelled, after its waits were; for subclasses. */
+  wasCancelled(_reason: unknown): void {}
+
+  #cancelOne(reason: unknown): void {
+    if (this.cancelled) return;
+    this.cancelled = true;
+    this.reason = reason;
+    this.#parked?.cancel(reason);
+    if (this.#more !== null) { for (const wait of this.#more) wait.cancel(reason); }
+    if (this.#children !== null) {
+      for (const child of this.#children) cancelling.push(child, reason);
+      this.#children = null;
+    }
+    this.wasCancelled(reason);
+  }
+}
+
+/** Contexts still to be cancelled, each followed by its reason. */
+const cancelling: unknown[] = [];
+
+/** Stands for the program outside every task: its locals and its greenlets. Never cancelled. */
+export const ROOT: Context = new Context(null);
+
+let storage: AsyncStorage<Context> | null = null;
+/** Without a storage (browsers) only the synchronous part of a run is known. */
+let synchronous: Context | null = null;
+let looked = false;
+
+/** The context of the running code; `null` outside, and where the host cannot tell. */
+export function currentContext(): Context | null {
+  if (storage !== null) return storage.getStore() ?? null;
+  return synchronous;
+}
+
+/** Whether the current context travels through `await` on this host. */
+export function contextTravels(): boolean {
+  if (!looked) {
+    looked = true;
+    storage = asyncStorage<Context>() ?? null;
+  }
+  return storage !== null;
+}
+
+/** Calls `fn` in `context`; `null` is outside of all. */
+export function runIn<A extends unknown[], R>(context: Context | null, fn: (...args: A) => R, ...args: A): R {
+  if (contextTravels()) return storage!.run(context ?? undefined, fn, ...args);
+  const before = synchronous;
+  synchronous = context;
+  try {
+    return fn(...args);
+  } finally {
+    synchronous = before;
+  }
+}
+
+/** Whether any context was ever entered: before that nothing ambient needs a look. */
+export function contextsInUse(): boolean {
+  return looked;
+}

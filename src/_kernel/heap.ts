@@ -1,0 +1,91 @@
+// Copyright 2026 the baozi authors. MIT license.
+// Runs anywhere.
+
+/**
+ * A binary heap whose items know their place, so that any of them can be removed in O(log n).
+ *
+ * @module
+ */
+
+// Invariants
+//  1. items[i].heapIndex === i for every item inside; -1 for an item that is not.
+//  2. No item comes before its parent in the given order.
+
+/** What can be in a heap. */
+export interface HeapItem {
+  /** Its place, kept by the heap; -1 outside. */
+  heapIndex: number;
+}
+
+/** The heap; `before(a, b)` says whether `a` must come out before `b`. */
+export class Heap<T extends HeapItem> {
+  readonly #items: T[] = [];
+  readonly #before: (a: T, b: T) => boolean;
+
+  constructor(before: (a: T, b: T) => boolean) {
+    this.#before = before;
+  }
+
+  /** Adds `item`. O(log n). */
+  push(item: T): void {
+    this.#rise(this.#items.length, item);
+  }
+
+  /** The first item, left inside. */
+  peek(): T | undefined {
+    return this.#items[0];
+  }
+
+  /** Takes the first item. O(log n). */
+  pop(): T | undefined {
+    const first = this.#items[0];
+    if (first !== undefined) this.remove(first);
+    return first;
+  }
+
+  /** Removes `item` wherever it is; nothing happens if it is not inside. O(log n). */
+  remove(item: T): void {
+    const at = item.heapIndex;
+    if (at < 0) return;
+    item.heapIndex = -1;
+    const last = this.#items.pop()!;
+    if (last === item) return;
+    const parent = this.#items[(at - 1) >> 1];
+    if (at > 0 && this.#before(last, parent!)) this.#rise(at, last);
+    else this.#sink(at, last);
+  }
+
+  /** How many items are inside. */
+  get size(): number {
+    return this.#items.length;
+  }
+
+  #rise(at: number, item: T): void {
+    const items = this.#items;
+    while (at > 0) {
+      const up = (at - 1) >> 1;
+      const parent = items[up]!;
+      if (!this.#before(item, parent)) break;
+      items[at] = parent;
+      parent.heapIndex = at;
+      at = up;
+    }
+    items[at] = item;
+    item.heapIndex = at;
+  }
+
+  #sink(at: number, item: T): void {
+    const items = this.#items;
+    const size = items.length;
+    for (let down = 2 * at + 1; down < size; down = 2 * at + 1) {
+      if (down + 1 < size && this.#before(items[down + 1]!, items[down]!)) down++;
+      const child = items[down]!;
+      if (!this.#before(child, item)) break;
+      items[at] = child;
+      child.heapIndex = at;
+      at = down;
+    }
+    items[at] = item;
+    item.heapIndex = at;
+  }
+}

@@ -1,0 +1,75 @@
+// Copyright 2026 the baozi authors. MIT license.
+// Runs anywhere.
+
+/**
+ * Waiters in order of arrival, any of which can leave in O(1). The list also says what they
+ * wait on: a thing and a verb.
+ *
+ * @module
+ */
+
+// Invariants
+//  1. A waiter is in one list at most; its `list` names it, else null.
+//  2. No waiter in a list has ended: who takes the first one may settle it at once.
+
+import type { Waiter } from "./waiter.ts";
+
+/** What is waited on. */
+export interface WaitOwner {
+  /** Its kind, for messages and dumps: "Channel", "Task", ... */
+  readonly [Symbol.toStringTag]: string;
+  /** Its name, if the user gave one. */
+  readonly name?: string | undefined;
+  /** A waiter has left without being served: was cancelled, or ran out of time. */
+  waiterLeft?(waiter: Waiter): void;
+}
+
+/** The list. */
+export class WaitList {
+  readonly owner: WaitOwner;
+  /** What is waited for, as a verb: "receive". */
+  readonly verb: string;
+  size = 0;
+  #first: Waiter | null = null;
+  #last: Waiter | null = null;
+
+  constructor(owner: WaitOwner, verb: string) {
+    this.owner = owner;
+    this.verb = verb;
+  }
+
+  /** Adds a waiter at the end. */
+  push(waiter: Waiter): void {
+    waiter.list = this;
+    waiter.previous = this.#last;
+    if (this.#last === null) this.#first = waiter;
+    else this.#last.next = waiter;
+    this.#last = waiter;
+    this.size++;
+  }
+
+  /** Takes the waiter that came first, `null` if there is none. */
+  shift(): Waiter | null {
+    const first = this.#first;
+    if (first !== null) this.remove(first);
+    return first;
+  }
+
+  /** The waiter that came first, left in place. */
+  get first(): Waiter | null {
+    return this.#first;
+  }
+
+  /** Removes a waiter of this list. */
+  remove(waiter: Waiter): void {
+    const { previous, next } = waiter;
+    if (previous === null) this.#first = next;
+    else previous.next = next;
+    if (next === null) this.#last = previous;
+    else next.previous = previous;
+    waiter.previous = null;
+    waiter.next = null;
+    waiter.list = null;
+    this.size--;
+  }
+}

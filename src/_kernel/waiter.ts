@@ -1,0 +1,245 @@
+// Copyright 2026 the baozi authors. MIT license.
+// Runs anywhere.
+
+/**
+ * One parked operation. Everything in this library that waits, waits as a waiter: here
+ * cancellation, time limits, tracing, virtual time and deadlock accounting meet.
+ *
+ * @module
+ */
+
+// Invariants
+//  1. A waiter ends once: settled with a value, failed, or cancelled. The first wins, whatever comes
+//     later finds it ended. Hand-over is therefore final.
+//  2. When it ends it is unlinked from everything (list, context, signal, timer) before its promise
+//     is settled, so nobody can find an ended waiter.
+//  3. A waiter of a group has no promise, context, signal or timer: the group's own waiter has them.
+//  4. `live` counts the parked waiters that have a promise.
+// Source: Go's sudog, gevent's Waiter, Kotlin's CancellableContinuation.
+
+import { TimeoutError } from "../errors.ts";
+import { type AbortTarget, checkSignal, unwatchAbort, watchAbort } from "./abort.ts";
+import { checkMs, clock, type Timer, type TimerTarget } from "./clock.ts";
+import { type Cancellable, type Context, currentContext } from "./current.ts";
+import { hooks } from "./hooks.ts";
+import type { Runnable } from "./run_queue.ts";
+import type { WaitList } from "./wait_list.ts";
+
+/** The last argument of everything that parks. */
+export interface WaitOptions {
+  /**
+   * Ends the wait when it aborts: it rejects with `signal.reason` untouched. An aborted signal is
+   * looked at before anything else is done.
+   */
+  signal?: AbortSignal | undefined;
+  /**
+   * The longest wait, in milliseconds, >= 0. What can be done at once is done even with `0`.
+   * What an expired limit gives is said where it is used: a `TimeoutError`, `false`, or what is
+   * there so far.
+   *
+   * @default {Infinity}
+   */
+  timeout?: number | undefined;
+}
+
+/** Several waiters of which a rule says when the wait of all ends: select, join, wait. */
+export interface WaiterGroup {
+  /** `branch` was served; it is unlinked already. */
+  branchSettled(branch: Waiter, value: unknown): void;
+  /** `branch` failed; it is unlinked already. */
+  branchFailed(branch: Waiter, error: unknown): void;
+}
+
+/** As `expiry` of {@linkcode Waiter.park}: an expired limit rejects with a `TimeoutError`. */
+export const REJECT: unique symbol = Symbol("reject");
+
+let live = 0;
+
+/** How many waits are parked in the whole program. */
+export function liveWaiters(): number {
+  return live;
+}
+
+// The promise hands its two functions to `capture`, one for all: no closure per waiter.
+let capturedResolve: (value: unknown) => void;
+let capturedReject: (reason: unknown) => void;
+function capture(resolve: (value: unknown) => void, reject: (reason: unknown) => void): void {
+  capturedResolve = resolve;
+  capturedReject = reject;
+}
+
+const NEVER_PARKED = (): void => {};
+
+/** The waiter. `payload` is what the thing waited on needs to serve it: a sender's value, a mode. */
+// deno-lint-ignore no-explicit-any -- lists hold waiters of all types
+export class Waiter<T = any> implements Cancellable, AbortTarget, TimerTarget, Runnable {
+  list: WaitList | null = null;
+  next: Waiter | null = null;
+  previous: Waiter | null = null;
+  readonly group: WaiterGroup | null;
+  payload: unknown;
+  settled = false;
+  context: Context | null = null;
+  #resolve: (value: unknown) => void = NEVER_PARKED;
+  #reject: (reason: unknown) => void = NEVER_PARKED;
+  #signal: AbortSignal | null = null;
+  #timer: Timer | null = null;
+  #expiry: unknown = REJECT;
+
+  constructor(payload: unknown = undefined, group: WaiterGroup | null = null) {
+    this.payload = payload;
+    this.group = group;
+  }
+
+  /**
+   * Parks at the end of `list` until settled. The caller has asked {@linkcode refuse} before and
+   * found nothing that could be done at once. When the limit is over the wait resolves to
+   * `expiry`, or rejects when that is `REJECT`.
+   */
+  park(list: WaitList, options?: WaitOptions, expiry: unknown = REJECT): Promise<T> {
+    return this.parkFor(currentContext(), list, options, expiry);
+  }
+
+  /** {@linkcode park} for a given context; `null` parks out of reach of kills and limits. */
+  parkFor(
+    context: Context | null,
+    list: WaitList,
+    options?: WaitOptions,
+    expiry: unknown = REJECT,
+  ): Promise<T> {
+    const promise = new Promise<unknown>(capture);
+    this.#resolve = capturedResolve;
+    this.#reject = capturedReject;
+    list.push(this);
+    live++;
+    if (context !== null) {
+      this.context = context;
+      context.add(this);
+    }
+    if (hooks.on !== null) hooks.on.parked?.(this);
+    if (options !== undefined) {
+      if (options.signal != null) {
+        this.#signal = options.signal;
+        watchAbort(options.signal, this);
+      }
+      if (options.timeout != null) this.expire(options.timeout, expiry);
+    }
+    return promise as Promise<T>;
+  }
+
+  /** Ends the wait in `ms` milliseconds, with `expiry` as in {@linkcode park}. */
+  expire(ms: number, expiry: unknown): void {
+    this.#expiry = expiry;
+    this.#timer = clock.on.set(this, ms);
+  }
+
+  /** Serves it: the wait resolves to `value`. Only for a waiter that has not ended. */
+  settle(value: T): void {
+    if (this.group !== null) {
+      this.#leaveGroup();
+      this.group.branchSettled(this, value);
+      return;
+    }
+    const resolve = this.#resolve;
+    this.#end();
+    if (hooks.on?.waking !== undefined) hooks.on.waking(this, () => resolve(value));
+    else resolve(value);
+  }
+
+  /** Ends the wait with an error. Only for a waiter that has not ended. */
+  fail(error: unknown): void {
+    if (this.group !== null) {
+      this.#leaveGroup();
+      this.group.branchFailed(this, error);
+      return;
+    }
+    const reject = this.#reject;
+    this.#end();
+    if (hooks.on?.waking !== undefined) hooks.on.waking(this, () => reject(error));
+    else reject(error);
+  }
+
+  /** Ends the wait from outside; nothing happens if it has ended. */
+  cancel(reason: unknown): void {
+    if (this.settled) return;
+    const owner = this.list?.owner;
+    this.fail(reason);
+    owner?.waiterLeft?.(this);
+  }
+
+  /** Takes a branch of a group, whose wait is over, out of its list. */
+  withdraw(): void {
+    if (this.settled) return;
+    const owner = this.list?.owner;
+    this.#leaveGroup();
+    owner?.waiterLeft?.(this);
+  }
+
+  aborted(reason: unknown): void {
+    this.cancel(reason);
+  }
+
+  timeUp(timer: Timer): void {
+    if (this.settled) return;
+    const { list } = this;
+    if (this.#expiry === REJECT) {
+      const { ms } = timer;
+      this.fail(new TimeoutError(`Cannot ${list!.verb}: the limit of ${ms} ms is over`, ms));
+    } else {
+      this.settle(this.#expiry as T);
+    }
+    list!.owner.waiterLeft?.(this);
+  }
+
+  /** Its turn in the run queue has come (a `sleep(0)`). */
+  run(): void {
+    if (!this.settled) this.settle(undefined as T);
+  }
+
+  #leaveGroup(): void {
+    this.settled = true;
+    this.list?.remove(this);
+  }
+
+  #end(): void {
+    this.settled = true;
+    live--;
+    this.list?.remove(this);
+    this.context?.remove(this);
+    if (this.#signal !== null) {
+      unwatchAbort(this.#signal, this);
+      this.#signal = null;
+    }
+    if (this.#timer !== null) {
+      this.#timer.clock.clear(this.#timer);
+      this.#timer = null;
+    }
+    // The functions keep the promise and its reactions alive.
+    this.#resolve = NEVER_PARKED;
+    this.#reject = NEVER_PARKED;
+    if (hooks.on !== null) hooks.on.ended?.(this);
+  }
+}
+
+/**
+ * Why a wait may not even begin: the task is killed, or the signal has aborted, in this order.
+ * `null` if it may. Everything that parks asks this first, before any effect.
+ */
+export function refuse(verb: string, options?: WaitOptions): Promise<never> | null {
+  const context = currentContext();
+  if (context !== null && context.cancelled) return Promise.reject(context.reason);
+  return options === undefined ? null : refuseOptions(verb, options);
+}
+
+/** {@linkcode refuse} for what a kill does not hold back: only the options count. */
+export function refuseOptions(verb: string, options: WaitOptions): Promise<never> | null {
+  const { signal, timeout } = options;
+  try {
+    if (timeout != null) checkMs(verb, "timeout", timeout);
+    if (signal == null) return null;
+    checkSignal(verb, signal);
+    return signal.aborted ? Promise.reject(signal.reason) : null;
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}

@@ -1,0 +1,224 @@
+// Copyright 2026 the baozi authors. MIT license.
+// Runs anywhere.
+
+/**
+ * Every way this library fails, on one page. Wrong arguments are the built-in
+ * `TypeError` (shape) and `RangeError` (bounds); the classes here are what callers catch.
+ *
+ * @module
+ */
+
+/**
+ * Thrown by an operation on a channel that is closed. From a send its `value` is the value
+ * that was not sent, so that nothing is lost.
+ *
+ * Source: `ChannelClosedError` of `@std/async`, same shape.
+ *
+ * @example The unsent value comes back
+ * ```ts
+ * import { Channel, ChannelClosedError } from "@baozi/baozi";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ *
+ * const ch = new Channel<number>();
+ * ch.close();
+ * const error = await assertRejects(() => ch.send(42), ChannelClosedError);
+ * assertEquals(error.value, 42);
+ * ```
+ */
+export class ChannelClosedError extends Error {
+  /** The unsent value. Present only when the error comes from a send. */
+  declare readonly value?: unknown;
+
+  /** Creates the error; a second argument, if given, becomes {@linkcode ChannelClosedError.value}. */
+  constructor(message: string, ...value: [value: unknown] | []) {
+    super(message);
+    this.name = "ChannelClosedError";
+    if (value.length > 0) {
+      Object.defineProperty(this, "value", { value: value[0], enumerable: true });
+    }
+  }
+}
+
+/**
+ * Rejects a wait whose `timeout` is over, and a body whose time limit is over. A failure like
+ * any other, not a kill.
+ *
+ * @example A receive with a limit
+ * ```ts
+ * import { Channel, TimeoutError } from "@baozi/baozi";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ *
+ * const ch = new Channel<number>();
+ * const error = await assertRejects(() => ch.receive({ timeout: 5 }), TimeoutError);
+ * assertEquals(error.ms, 5);
+ * ```
+ */
+export class TimeoutError extends Error {
+  /** The limit that was over, in milliseconds. */
+  readonly ms: number;
+
+  /** Creates the error for a limit of `ms` milliseconds. */
+  constructor(message: string, ms: number) {
+    super(message);
+    this.name = "TimeoutError";
+    this.ms = ms;
+  }
+}
+
+/**
+ * Rejects the waits of a task that was killed without an error as the reason. A reason that
+ * is no `Error` is its `cause`.
+ *
+ * @example A killed task
+ * ```ts
+ * import { KilledError, sleep, spawn } from "@baozi/baozi";
+ * import { assertEquals, assertInstanceOf } from "@std/assert";
+ *
+ * const task = spawn(() => sleep(60_000));
+ * await task.kill();
+ * assertEquals(task.state, "killed");
+ * assertInstanceOf(task.error, KilledError);
+ * ```
+ */
+export class KilledError extends Error {
+  /** Creates the error; `options.cause` is the reason of the kill if it was no `Error`. */
+  constructor(message = "Task was killed", options?: ErrorOptions) {
+    super(message, options);
+    this.name = "KilledError";
+  }
+}
+
+/**
+ * Says that a wait can never end: the one who waits is the one waited for.
+ *
+ * @example A task cannot join itself
+ * ```ts
+ * import { currentTask, DeadlockError, spawn } from "@baozi/baozi";
+ * import { assertRejects } from "@std/assert";
+ *
+ * await assertRejects(() => spawn(() => currentTask()!.join()).get(), DeadlockError);
+ * ```
+ */
+export class DeadlockError extends Error {
+  /** Creates the error. */
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "DeadlockError";
+  }
+}
+
+/**
+ * Rejects a `send` to a coroutine whose body has ended. Its `value` is what the body returned.
+ *
+ * @example The return value of the body
+ * ```ts
+ * import { coroutine, CoroutineEndedError } from "@baozi/baozi";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ *
+ * const once = coroutine(async function* () {
+ *   const got: number = yield;
+ *   return got * 2;
+ * })();
+ * const error = await assertRejects(() => once.send(21), CoroutineEndedError);
+ * assertEquals(error.value, 42);
+ * ```
+ */
+export class CoroutineEndedError extends Error {
+  /** What the body returned; `undefined` if it threw or was closed. */
+  readonly value: unknown;
+
+  /** Creates the error with the body's return value. */
+  constructor(message: string, value: unknown) {
+    super(message);
+    this.name = "CoroutineEndedError";
+    this.value = value;
+  }
+}
+
+/**
+ * Rejects a switch that greenlets do not allow: to one that runs, or of another root, or from
+ * one that already waits in a switch.
+ *
+ * Source: `greenlet.error`.
+ *
+ * @example A second switch while the first one waits
+ * ```ts
+ * import { greenlet, GreenletError, sleep } from "@baozi/baozi";
+ * import { assertRejects } from "@std/assert";
+ *
+ * const slow = greenlet(() => sleep(1));
+ * const first = slow.switch();
+ * await assertRejects(() => slow.switch(), GreenletError);
+ * await first;
+ * ```
+ */
+export class GreenletError extends Error {
+  /** Creates the error. */
+  constructor(message: string) {
+    super(message);
+    this.name = "GreenletError";
+  }
+}
+
+/**
+ * Ends a greenlet quietly: uncaught in its body, the instance comes back to the parent as a
+ * value. What `throw()` without an argument throws.
+ *
+ * Source: `greenlet.GreenletExit`.
+ *
+ * @example An exit is a value for the parent
+ * ```ts
+ * import { currentGreenlet, greenlet, GreenletExit } from "@baozi/baozi";
+ * import { assertInstanceOf } from "@std/assert";
+ *
+ * const main = currentGreenlet();
+ * const waits = greenlet(() => main.switch());
+ * await waits.switch();
+ * assertInstanceOf(await waits.throw(), GreenletExit);
+ * ```
+ */
+export class GreenletExit extends Error {
+  /** Creates the exit. */
+  constructor(message = "") {
+    super(message);
+    this.name = "GreenletExit";
+  }
+}
+
+/** The errors that killed a task on request, whatever their class. */
+const killReasons = new WeakSet<object>();
+
+/**
+ * Tells whether `error` is the end of a killed task: a {@linkcode KilledError}, or an error
+ * that was given to `kill` as the reason. For a `catch` that must let a kill through.
+ *
+ * @example Let kills through
+ * ```ts
+ * import { isKilled, sleep, spawn } from "@baozi/baozi";
+ * import { assert } from "@std/assert";
+ *
+ * const task = spawn(async () => {
+ *   try {
+ *     await sleep(60_000);
+ *   } catch (error) {
+ *     if (isKilled(error)) throw error;
+ *   }
+ * });
+ * const reason = new Error("enough");
+ * queueMicrotask(() => void task.kill(reason));
+ * assert(isKilled(await task.get().catch((error: unknown) => error)));
+ * ```
+ */
+export function isKilled(error: unknown): boolean {
+  return error instanceof KilledError ||
+    (typeof error === "object" && error !== null && killReasons.has(error));
+}
+
+/** Makes the error that a kill for `reason` rejects with, and remembers it for {@linkcode isKilled}. */
+export function killError(reason: unknown): Error {
+  if (reason instanceof Error) {
+    killReasons.add(reason);
+    return reason;
+  }
+  return new KilledError(undefined, reason === undefined ? undefined : { cause: reason });
+}

@@ -1,0 +1,198 @@
+// Copyright 2026 the baozi authors. MIT license.
+// Runs anywhere.
+
+/**
+ * Waiting for many tasks, and killing many.
+ *
+ * @module
+ */
+
+import { WaitList, type WaitOwner } from "./_kernel/wait_list.ts";
+import {
+  refuse,
+  refuseOptions,
+  Waiter,
+  type WaiterGroup,
+  type WaitOptions,
+} from "./_kernel/waiter.ts";
+import { DeadlockError } from "./errors.ts";
+import { currentTask, endOrder, enlistEnd, observeTask, Task } from "./task.ts";
+
+/** Options of {@linkcode joinAll}. */
+export interface JoinAllOptions extends WaitOptions {
+  /** Ends the wait when so many tasks have ended: an integer >= 0. @default {Infinity} */
+  count?: number | undefined;
+  /** Rejects with the error of the first task that fails, in the order in which they end. @default {false} */
+  raiseError?: boolean | undefined;
+  /**
+   * Kills the tasks that are left when the wait ends before all have ended (by a failure, the count or
+   * the timeout), and waits for their clean-up.
+   *
+   * @default {false}
+   */
+  killOthers?: boolean | undefined;
+}
+
+/**
+ * Waits until all `tasks` have ended. Resolves to the ended tasks in the order in which they ended,
+ * each once; if `timeout` or `count` ends the wait before, to those that have ended so far.
+ *
+ * @param tasks The tasks.
+ * @param options How long, how many, and what a failure does.
+ * @throws The error of the first failed task, with `raiseError`.
+ * @throws {TypeError} If `tasks` is not iterable, or one of them is no task.
+ * @throws {RangeError} If `count` is no integer >= 0.
+ * @throws {DeadlockError} If a task would wait for itself.
+ *
+ * @example The wall time of the longest
+ * ```ts
+ * import { joinAll, sleep, spawn } from "@baozi/baozi";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const tasks = [3, 1, 2].map((n) => spawn(async () => {
+ *   await sleep(n * 10);
+ *   return n;
+ * }));
+ * const ended = await joinAll(tasks);
+ * assertEquals(ended.map((task) => task.value), [1, 2, 3]);
+ * ```
+ */
+export async function joinAll<T>(
+  tasks: Iterable<Task<T>>,
+  options: JoinAllOptions = {},
+): Promise<Array<Task<T>>> {
+  const unique = taskSet("join tasks", tasks);
+  const { count, raiseError = false, killOthers = false } = options;
+  if (count !== undefined && count !== Infinity && !(Number.isInteger(count) && count >= 0)) {
+    throw new RangeError(`Cannot join tasks: count must be an integer >= 0, got ${count}`);
+  }
+  const refused = refuse("join tasks", options);
+  if (refused !== null) return refused;
+  const current = currentTask();
+  if (current !== undefined && unique.has(current as Task<T>) && !current.ready) {
+    throw new DeadlockError(`Cannot join tasks: task "${current.name}" would wait for itself`);
+  }
+  const join = new Join(unique, count ?? Infinity, raiseError);
+  const ended = await join.wait(options);
+  ended.forEach(observeTask);
+  if (killOthers && ended.length < unique.size) await killEach(unique);
+  if (join.failed !== undefined) throw join.failed.error;
+  return ended;
+}
+
+/**
+ * Kills all `tasks` at once and waits until they have ended, clean-up included. Those that have not
+ * started never run.
+ *
+ * @param tasks The tasks.
+ * @param reason As for {@linkcode Task.kill}.
+ * @param options How long to wait; the kill itself is not held back.
+ * @throws {TimeoutError} If `options.timeout` is over first.
+ * @throws {TypeError} If `tasks` is not iterable, or one of them is no task.
+ *
+ * @example All of them
+ * ```ts
+ * import { killAll, sleep, spawn } from "@baozi/baozi";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const tasks = [1, 2].map(() => spawn(() => sleep(60_000)));
+ * await killAll(tasks);
+ * assertEquals(tasks.map((task) => task.state), ["killed", "killed"]);
+ * ```
+ */
+export async function killAll(tasks: Iterable<Task>, reason?: unknown, options?: WaitOptions): Promise<void> {
+  const unique = taskSet("kill tasks", tasks);
+  const refused = options === undefined ? null : refuseOptions("kill tasks", options);
+  // A wrong option must not kill; an aborted signal only ends the wait.
+  if (refused !== null && options?.signal?.aborted !== true) return refused;
+  await killEach(unique, reason, options, refused);
+}
+
+/** Kills `tasks` and waits, shielded, until all have ended; the caller's own end it cannot await. */
+async function killEach(
+  tasks: Set<Task>,
+  reason?: unknown,
+  options?: WaitOptions,
+  refused: Promise<never> | null = null,
+): Promise<void> {
+  const current = currentTask();
+  let own: Promise<boolean> | undefined;
+  for (const task of tasks) {
+    const killed = task.kill(reason);
+    if (task === current && !task.ready) own = killed;
+  }
+  if (refused !== null) return refused;
+  if (own !== undefined) tasks.delete(current!);
+  await new Join(tasks, Infinity, false).waitShielded(options);
+  await own;
+}
+
+/** The wait for the end of several tasks. */
+class Join<T> implements WaiterGroup, WaitOwner {
+  readonly [Symbol.toStringTag] = "joinAll";
+  /** The task whose failure ended the wait. */
+  failed: Task<T> | undefined = undefined;
+  readonly #ended: Array<Task<T>> = [];
+  readonly #count: number;
+  readonly #raiseError: boolean;
+  readonly #branches: Waiter[] = [];
+  readonly #list: WaitList = new WaitList(this, "join tasks");
+
+  constructor(tasks: Set<Task<T>>, count: number, raiseError: boolean) {
+    this.#count = Math.min(count, tasks.size);
+    this.#raiseError = raiseError;
+    const running: Array<Task<T>> = [];
+    for (const task of tasks) (task.ready ? this.#ended : running).push(task);
+    this.#ended.sort((a, b) => endOrder(a) - endOrder(b));
+    const failed = raiseError ? this.#ended.findIndex((task) => task.state === "failed") : -1;
+    if (failed >= 0 && failed < this.#count) this.failed = this.#ended[failed];
+    if (this.#done) this.#ended.length = failed >= 0 ? failed + 1 : this.#count;
+    else { for (const task of running) this.#branches.push(enlistEnd(task, this)); }
+  }
+
+  /** Resolves to the ended tasks. */
+  wait(options?: WaitOptions): Promise<Array<Task<T>>> {
+    if (this.#done) return Promise.resolve(this.#ended);
+    return new Waiter<Array<Task<T>>>().park(this.#list, options, this.#ended);
+  }
+
+  /** {@linkcode wait} out of reach of kills; rejects when `options.timeout` is over. */
+  waitShielded(options?: WaitOptions): Promise<Array<Task<T>>> {
+    if (this.#done) return Promise.resolve(this.#ended);
+    return new Waiter<Array<Task<T>>>().parkFor(null, this.#list, options);
+  }
+
+  branchSettled(_branch: Waiter, value: unknown): void {
+    const task = value as Task<T>;
+    this.#ended.push(task);
+    if (this.#raiseError && task.state === "failed") this.failed = task;
+    if (!this.#done) return;
+    this.#list.first!.settle(this.#ended);
+    this.waiterLeft();
+  }
+
+  /** An end is never a failure of the branch. */
+  branchFailed(): void {}
+
+  /** The wait is over: leaves the lists of the tasks that go on. */
+  waiterLeft(): void {
+    for (const branch of this.#branches) branch.withdraw();
+  }
+
+  get #done(): boolean {
+    return this.failed !== undefined || this.#ended.length >= this.#count;
+  }
+}
+
+function taskSet<T>(verb: string, tasks: Iterable<Task<T>>): Set<Task<T>> {
+  if (typeof (tasks as Partial<Iterable<unknown>> | null | undefined)?.[Symbol.iterator] !== "function") {
+    throw new TypeError(`Cannot ${verb}: tasks must be iterable, got ${typeof tasks}`);
+  }
+  const unique = new Set(tasks);
+  for (const task of unique) {
+    if (!(task instanceof Task)) {
+      throw new TypeError(`Cannot ${verb}: each must be a task, got ${typeof task}`);
+    }
+  }
+  return unique;
+}

@@ -1,0 +1,583 @@
+// Copyright 2026 the baozi authors. MIT license.
+// Runs anywhere.
+
+/**
+ * A task: a function that runs concurrently, with a name, a result, and a kill that reaches
+ * every wait inside it.
+ *
+ * @module
+ */
+
+// Invariants
+//  1. The state goes pending -> running -> one of the three ends, or pending -> killed; never back.
+//  2. A kill cancels #context: from then on every library wait inside rejects with the same error.
+//  3. At the end every waiter is settled, and nobody can enlist any more.
+//  4. A failure is reported at most once, and only if nobody got the end of the task.
+// Source: gevent's Greenlet (get, join, kill, link), Trio (level-triggered kill). A killed task is
+// a state of its own here: gevent calls it successful, and its users were surprised.
+
+import { type AbortTarget, checkSignal, unwatchAbort, watchAbort } from "./_kernel/abort.ts";
+import { clock, type Timer, type TimerTarget } from "./_kernel/clock.ts";
+import { Context, contextTravels, currentContext, runIn } from "./_kernel/current.ts";
+import { hooks } from "./_kernel/hooks.ts";
+import { macrotask } from "./_kernel/host.ts";
+import { enqueue, type Runnable } from "./_kernel/run_queue.ts";
+import type { Selectable, SelectCase, Selected } from "./_kernel/selectable.ts";
+import { reportUnhandled } from "./_kernel/unhandled.ts";
+import { WaitList, type WaitOwner } from "./_kernel/wait_list.ts";
+import { refuse, refuseOptions, Waiter, type WaiterGroup, type WaitOptions } from "./_kernel/waiter.ts";
+import { DeadlockError, killError } from "./errors.ts";
+import { sleep } from "./sleep.ts";
+
+/** What a waiting caller wants of the end of a task. */
+const GET = 0;
+const JOIN = 1;
+const KILL = 2;
+const CASE = 3;
+const END = 4;
+
+/** Where a task is in its life. */
+export type TaskState = "pending" | "running" | "succeeded" | "failed" | "killed";
+
+/** Called with a task that has ended. */
+export type TaskLink<T> = (task: Task<T>) => void;
+
+/** Options of a spawn. */
+export interface TaskOptions {
+  /** Name for messages and dumps. @default {"task-" and the id} */
+  name?: string | undefined;
+  /** In a scope: killed instead of awaited when the body ends. @default {false} */
+  daemon?: boolean | undefined;
+  /** Kills the task when it aborts, with its reason. */
+  signal?: AbortSignal | undefined;
+}
+
+interface Link {
+  readonly callback: (task: never) => void;
+  readonly when: "end" | "value" | "error";
+}
+
+/** What a function gives a task: the return value of a generator, else what it resolves to. */
+export type TaskResult<R> = R extends AsyncGenerator<unknown, infer T, unknown> ? T
+  : R extends Generator<unknown, infer T, unknown> ? T
+  : Awaited<R>;
+
+/** Makes a task that starts in `ms` milliseconds; for the spawning functions. */
+export let createTask: (ms: number, fn: (...args: never[]) => unknown, args: unknown[], options?: TaskOptions) => Task;
+/** Enlists a new branch of `group` for the end of `task`; it is settled with the task. For `joinAll`. */
+export let enlistEnd: (task: Task, group: WaiterGroup) => Waiter;
+/** The place of a task in the order in which all tasks ended, `0` before; for `joinAll`. */
+export let endOrder: (task: Task) => number;
+/** Notes that somebody got the end of the task; for `joinAll`. */
+export let observeTask: (task: Task) => void;
+/** Calls the function of a task whose turn has come. */
+let begin: (task: Task) => void;
+/** Does what `kill` does, without the wait. */
+let killTask: (task: Task, reason: unknown) => void;
+/** Tells the users of `task.signal` of a kill. */
+let abortSignal: (task: Task, reason: unknown) => void;
+/** Reports the failure of a task unless somebody got it. */
+let judge: (task: Task) => void;
+
+let creating = false;
+let lastId = 0;
+let lastEnd = 0;
+
+/**
+ * A running function: `spawn` makes it. Awaiting it gives the result.
+ *
+ * A kill takes effect at once and stays: every library wait inside rejects with its reason until the
+ * task ends, and what catches it meets it again at the next one. `shield` protects clean-up that must
+ * wait. A raw `await` of a foreign promise cannot be interrupted; `until` makes it a library wait.
+ *
+ * @example Spawn, wait, kill
+ * ```ts
+ * import { sleep, spawn } from "@baozi/baozi";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const sum = spawn((a: number, b: number) => a + b, 1, 2);
+ * const slow = spawn(() => sleep(60_000));
+ * assertEquals(await sum, 3);
+ * assertEquals(await slow.kill(), true);
+ * assertEquals([sum.state, slow.state], ["succeeded", "killed"]);
+ * ```
+ *
+ * @typeParam T What it results in.
+ */
+export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selectable<T>, WaitOwner {
+  /** A number of its own, counted from 1. */
+  readonly id: number = ++lastId;
+  /** In a scope: killed instead of awaited when the body ends. */
+  readonly daemon: boolean;
+  readonly #name: string | undefined;
+  readonly #context: TaskContext;
+  #fn: ((...args: never[]) => unknown) | null;
+  #args: unknown[] | null;
+  #state: TaskState = "pending";
+  /** The value, or the error, by state. */
+  #result: unknown = undefined;
+  #endOrder = 0;
+  #observed = false;
+  #killed = false;
+  #waiters: WaitList | null = null;
+  #links: Array<Link> | null = null;
+  #controller: AbortController | null = null;
+
+  static {
+    createTask = (ms, fn, args, options) => {
+      creating = true;
+      const task = new Task(fn, args, options);
+      if (task.#state === "pending") task.#context.startIn(ms);
+      return task;
+    };
+    enlistEnd = (task, group) => {
+      const branch = new Waiter<Task>(END, group);
+      task.#list.push(branch);
+      return branch;
+    };
+    endOrder = (task) => task.#endOrder;
+    observeTask = (task) => {
+      task.#observed = true;
+    };
+    begin = (task) => {
+      // Where the context does not travel (browsers) the function is told its task.
+      const fn = task.#fn!, args = contextTravels() ? task.#args! : [...task.#args!, task];
+      task.#state = "running";
+      task.#fn = null;
+      task.#args = null;
+      try {
+        const result = fn(...args as never[]);
+        const running = isGenerator(result) ? drive(result) : result;
+        if (!isThenable(running)) return task.#end("succeeded", running);
+        Promise.resolve(running).then(
+          (value) => task.#end("succeeded", value),
+          (error) => task.#fail(error),
+        );
+      } catch (error) {
+        task.#fail(error);
+      }
+    };
+    killTask = (task, reason) => task.#kill(reason);
+    abortSignal = (task, reason) => task.#controller?.abort(reason);
+    judge = (task) => {
+      if (task.#observed) return;
+      task.#observed = true;
+      reportUnhandled(task.#result, task);
+    };
+  }
+
+  /** Tasks are made by `spawn`. */
+  private constructor(fn: (...args: never[]) => unknown, args: unknown[], options?: TaskOptions) {
+    if (!creating) throw new TypeError("Cannot construct task: spawn() makes one");
+    creating = false;
+    this.#fn = fn;
+    this.#args = args;
+    this.#name = options?.name;
+    this.daemon = options?.daemon === true;
+    this.#context = new TaskContext(this as Task);
+    if (hooks.on !== null) hooks.on.spawned?.(this.#context);
+    if (options?.signal != null) this.#context.follow(options.signal);
+  }
+
+  /**
+   * Waits for the result. Any number of callers may.
+   *
+   * @throws The error of the task, if it failed or was killed.
+   * @throws {TimeoutError} If `options.timeout` is over first; the task goes on.
+   * @throws {DeadlockError} If the task waits for itself.
+   *
+   * @example With a limit
+   * ```ts
+   * import { spawn } from "@baozi/baozi";
+   * import { assertEquals } from "@std/assert";
+   *
+   * assertEquals(await spawn(() => "done").get({ timeout: 1000 }), "done");
+   * ```
+   */
+  get(options?: WaitOptions): Promise<T> {
+    const refused = refuse("get the task's result", options) ?? this.#refuseSelf("get");
+    if (refused !== null) return refused;
+    if (this.#endOrder > 0) {
+      this.#observed = true;
+      return this.#state === "succeeded" ? Promise.resolve(this.#result as T) : Promise.reject(this.#result);
+    }
+    return new Waiter<T>(GET).park(this.#list, options);
+  }
+
+  /**
+   * Waits for the end and never throws the task's error. `false` if `options.timeout` is over first.
+   *
+   * @throws {DeadlockError} If the task waits for itself.
+   *
+   * @example However it ends
+   * ```ts
+   * import { spawn } from "@baozi/baozi";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const task = spawn(() => {
+   *   throw new Error("no");
+   * });
+   * assertEquals([await task.join(), task.state], [true, "failed"]);
+   * ```
+   */
+  join(options?: WaitOptions): Promise<boolean> {
+    const refused = refuse("join task", options) ?? this.#refuseSelf("join");
+    if (refused !== null) return refused;
+    if (this.#endOrder > 0) {
+      this.#observed = true;
+      return Promise.resolve(true);
+    }
+    return new Waiter<boolean>(JOIN).park(this.#list, options, false);
+  }
+
+  /**
+   * Kills the task at once, whether or not the promise is awaited. It resolves when the task has ended,
+   * `finally` blocks included: `true`, or `false` if `options.timeout` is over first. One that has not
+   * started never runs; one that has ended stays as it is. The first kill's reason counts. The wait is
+   * shielded from kills of the caller.
+   *
+   * @param reason What the waits inside reject with. One that is no `Error` becomes the `cause` of a
+   * {@linkcode KilledError}.
+   * @throws The reason, if a task awaits its own kill.
+   *
+   * @example Clean-up runs before the kill resolves
+   * ```ts
+   * import { sleep, spawn } from "@baozi/baozi";
+   * import { assertEquals } from "@std/assert";
+   *
+   * let cleaned = false;
+   * const task = spawn(async () => {
+   *   try {
+   *     await sleep(60_000);
+   *   } finally {
+   *     cleaned = true;
+   *   }
+   * });
+   * await sleep(0);
+   * await task.kill();
+   * assertEquals(cleaned, true);
+   * ```
+   */
+  kill(reason?: unknown, options?: WaitOptions): Promise<boolean> {
+    // A wrong option must not kill, an aborted signal only ends the wait.
+    const refused = options === undefined ? null : refuseOptions("kill task", options);
+    if (refused !== null && options?.signal?.aborted !== true) return refused;
+    this.#kill(reason);
+    if (this.#endOrder > 0) {
+      refused?.catch(ignore);
+      return Promise.resolve(true);
+    }
+    if (refused !== null) return refused;
+    if (currentTask() === this) {
+      const own = Promise.reject(this.#context.reason);
+      own.catch(ignore); // not awaited, it must not count as an unhandled rejection
+      return own;
+    }
+    return new Waiter<boolean>(KILL).parkFor(null, this.#list, options, false);
+  }
+
+  /**
+   * Calls `callback(task)` once after the task has ended, never synchronously, also if it has ended
+   * already. Links are called in the order in which they were added; what one throws goes to
+   * `onUnhandled`.
+   *
+   * @throws {TypeError} If `callback` is no function.
+   *
+   * @example Told of the end
+   * ```ts
+   * import { sleep, spawn } from "@baozi/baozi";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const ended: string[] = [];
+   * spawn({ name: "a" }, () => 1).link((task) => ended.push(task.name));
+   * await sleep(0);
+   * await sleep(0);
+   * assertEquals(ended, ["a"]);
+   * ```
+   */
+  link(callback: TaskLink<T>): void {
+    this.#link(callback, "end");
+  }
+
+  /** {@linkcode Task.link} for a task that succeeds. */
+  linkValue(callback: TaskLink<T>): void {
+    this.#link(callback, "value");
+  }
+
+  /** {@linkcode Task.link} for a task that fails or is killed. */
+  linkError(callback: TaskLink<T>): void {
+    this.#link(callback, "error");
+  }
+
+  /** Takes back every link with `callback`; nothing happens if there is none. */
+  unlink(callback: TaskLink<T>): void {
+    if (this.#links !== null) this.#links = this.#links.filter((link) => link.callback !== callback);
+  }
+
+  /** Awaits the result: makes `await task` work. */
+  then<A = T, B = never>(
+    onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
+    onRejected?: ((error: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    return this.get().then(onFulfilled, onRejected);
+  }
+
+  /** Kills the task and waits for its end: `await using task = spawn(…)`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+  }
+
+  /** The given name, else "task-" and the id. */
+  get name(): string {
+    return this.#name ?? `task-${this.id}`;
+  }
+
+  /** Where it is in its life. */
+  get state(): TaskState {
+    return this.#state;
+  }
+
+  /** Whether it has ended. */
+  get ready(): boolean {
+    return this.#endOrder > 0;
+  }
+
+  /** Whether it has ended with a value. */
+  get successful(): boolean {
+    return this.#state === "succeeded";
+  }
+
+  /** The value, once it has succeeded; else `undefined`. */
+  get value(): T | undefined {
+    return this.#state === "succeeded" ? this.#result as T : undefined;
+  }
+
+  /** The error, once it has failed or was killed; else `undefined`. */
+  get error(): unknown {
+    return this.#state === "failed" || this.#state === "killed" ? this.#result : undefined;
+  }
+
+  /**
+   * A signal that aborts, with the reason, when the task is killed: for what takes one, such as
+   * `fetch`. Made on first use.
+   *
+   * @example A kill reaches a fetch
+   * ```ts
+   * import { currentTask, spawn } from "@baozi/baozi";
+   * import { assert } from "@std/assert";
+   *
+   * const task = spawn(() => currentTask()!.signal.aborted);
+   * assert(await task === false);
+   * ```
+   */
+  get signal(): AbortSignal {
+    if (this.#controller === null) {
+      this.#controller = new AbortController();
+      if (this.#killed) this.#controller.abort(this.#context.reason);
+    }
+    return this.#controller.signal;
+  }
+
+  /** "Task". */
+  get [Symbol.toStringTag](): string {
+    return "Task";
+  }
+
+  /** The task as a case of `select`: ready when it has ended. */
+  get "~select"(): SelectCase<T> {
+    return {
+      ready: () => this.#endOrder > 0,
+      take: () => {
+        this.#observed = true;
+        if (this.#state !== "succeeded") throw this.#result;
+        return { value: this.#result as T, done: false };
+      },
+      enlist: (branch) => {
+        branch.payload = CASE;
+        this.#list.push(branch);
+      },
+    };
+  }
+
+  #kill(reason: unknown): void {
+    if (this.#killed || this.#endOrder > 0) return;
+    this.#killed = true;
+    const error = killError(reason);
+    this.#context.cancel(error);
+    if (this.#state === "pending") this.#end("killed", error);
+  }
+
+  get #list(): WaitList {
+    return this.#waiters ??= new WaitList(this, "join");
+  }
+
+  #refuseSelf(verb: string): Promise<never> | null {
+    if (this.#endOrder > 0 || currentTask() !== this) return null;
+    return Promise.reject(new DeadlockError(`Cannot ${verb} task "${this.name}": it would wait for itself`));
+  }
+
+  #link(callback: TaskLink<T>, when: Link["when"]): void {
+    if (typeof callback !== "function") {
+      throw new TypeError(`Cannot link task: callback must be a function, got ${typeof callback}`);
+    }
+    (this.#links ??= []).push({ callback, when });
+    if (this.#endOrder > 0) this.#queueLinks();
+  }
+
+  #queueLinks(): void {
+    if (this.#links === null) return;
+    if (this.#links.some((link) => this.#concerns(link))) this.#observed = true;
+    enqueue({ run: () => this.#callLinks() });
+  }
+
+  #callLinks(): void {
+    // One at a time from the front: a link may unlink a later one.
+    for (let link = this.#links?.shift(); link !== undefined; link = this.#links?.shift()) {
+      if (!this.#concerns(link)) continue;
+      try {
+        const returned = (link.callback as (task: this) => unknown)(this);
+        if (isThenable(returned)) Promise.resolve(returned).catch(reportUnhandled);
+      } catch (error) {
+        reportUnhandled(error);
+      }
+    }
+  }
+
+  #concerns(link: Link): boolean {
+    return link.when === "end" || (link.when === "value") === (this.#state === "succeeded");
+  }
+
+  #fail(error: unknown): void {
+    this.#end(this.#killed && error === this.#context.reason ? "killed" : "failed", error);
+  }
+
+  #end(state: TaskState, result: unknown): void {
+    this.#state = state;
+    this.#result = result;
+    this.#endOrder = ++lastEnd;
+    this.#fn = null;
+    this.#args = null;
+    this.#context.release();
+    if (hooks.on !== null) hooks.on.finished?.(this.#context);
+    const waiters = this.#waiters;
+    if (waiters !== null) {
+      for (let waiter = waiters.first; waiter !== null; waiter = waiters.first) this.#tell(waiter);
+    }
+    this.#queueLinks();
+    if (state === "failed" && !this.#observed) judgeLater(this as Task);
+  }
+
+  #tell(waiter: Waiter): void {
+    const { payload } = waiter;
+    if (payload === END) return waiter.settle(this);
+    if (payload !== KILL) this.#observed = true;
+    if (payload === JOIN || payload === KILL) waiter.settle(true);
+    else if (this.#state !== "succeeded") waiter.fail(this.#result);
+    else if (payload === GET) waiter.settle(this.#result);
+    else waiter.settle({ value: this.#result, done: false } satisfies Selected<unknown>);
+  }
+}
+
+/** The context of a task, and what the kernel calls a task for: to start it, to kill it. */
+class TaskContext extends Context implements Runnable, TimerTarget, AbortTarget {
+  #timer: Timer | null = null;
+  #signal: AbortSignal | null = null;
+
+  constructor(task: Task) {
+    super(null);
+    this.task = task;
+    this.locals = currentContext()?.base.locals ?? null;
+  }
+
+  startIn(ms: number): void {
+    if (ms === 0) enqueue(this);
+    else this.#timer = clock.on.set(this, ms);
+  }
+
+  /** Kills the task when `signal` aborts. */
+  follow(signal: AbortSignal): void {
+    if (signal.aborted) return this.aborted(signal.reason);
+    this.#signal = signal;
+    watchAbort(signal, this);
+  }
+
+  /** The task has ended: nothing starts or kills it any more. */
+  release(): void {
+    this.#timer?.clock.clear(this.#timer);
+    if (this.#signal !== null) unwatchAbort(this.#signal, this);
+    this.#timer = null;
+    this.#signal = null;
+  }
+
+  run(): void {
+    if ((this.task as Task).state === "pending") runIn(this, begin, this.task as Task);
+  }
+
+  timeUp(): void {
+    enqueue(this);
+  }
+
+  aborted(reason: unknown): void {
+    killTask(this.task as Task, reason);
+  }
+
+  override wasCancelled(reason: unknown): void {
+    abortSignal(this.task as Task, reason);
+  }
+}
+
+/**
+ * The task that the running code belongs to; `undefined` outside of all. Where the host has no
+ * `AsyncLocalStorage` (browsers) it is known only until the first `await`, and `spawn` passes the task
+ * to its function as a last argument.
+ *
+ * @example Who am I
+ * ```ts
+ * import { currentTask, spawn } from "@baozi/baozi";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(await spawn({ name: "me" }, () => currentTask()?.name), "me");
+ * assertEquals(currentTask(), undefined);
+ * ```
+ */
+export function currentTask(): Task | undefined {
+  return currentContext()?.task as Task | undefined;
+}
+
+/** Runs a generator as the body of a task: each `yield` is a checkpoint, where a kill arrives. */
+async function drive(body: AsyncGenerator | Generator): Promise<unknown> {
+  let step = await body.next();
+  while (step.done !== true) {
+    let reason: unknown;
+    const alive = await sleep(0).then(() => true, (error) => {
+      reason = error;
+      return false;
+    });
+    step = await (alive ? body.next() : body.throw(reason));
+  }
+  return step.value;
+}
+
+/** Failed tasks whose observers still have time to come: until the next macrotask. */
+let failed: Task[] = [];
+
+function judgeLater(task: Task): void {
+  if (failed.push(task) > 1) return;
+  macrotask(() => {
+    const tasks = failed;
+    failed = [];
+    tasks.forEach(judge);
+  });
+}
+
+function isGenerator(value: unknown): value is AsyncGenerator | Generator {
+  const tag = Object.prototype.toString.call(value);
+  return tag === "[object AsyncGenerator]" || tag === "[object Generator]";
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null &&
+    typeof (value as { then?: unknown }).then === "function";
+}
+
+function ignore(): void {}
