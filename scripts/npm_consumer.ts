@@ -1,0 +1,69 @@
+// Copyright 2026 the baozi authors. MIT license.
+// Runs anywhere.
+
+/**
+ * The program that scripts/check_npm.ts compiles and runs as a user of the npm package: a baozi
+ * producer and consumer, a switch between greenlets, a join of tasks.
+ *
+ * @module
+ */
+
+import {
+  Channel,
+  currentGreenlet,
+  Greenlet,
+  greenlet,
+  joinAll,
+  type Receiver,
+  type Sender,
+  sleep,
+  spawn,
+  type Task,
+} from "@baozi/baozi";
+
+async function cook(steamer: Sender<string>): Promise<void> {
+  for (const number of [1, 2, 3]) await steamer.send(`baozi ${number}`);
+}
+
+async function eat(steamer: Receiver<string>): Promise<string[]> {
+  const eaten: string[] = [];
+  for await (const baozi of steamer) eaten.push(baozi);
+  return eaten;
+}
+
+async function main(): Promise<void> {
+  await using steamer = new Channel<string>({ capacity: 1 });
+  const meal: Task<string[]> = spawn(eat, steamer);
+  await cook(steamer);
+  steamer.close();
+  console.log((await meal).join(", "));
+
+  const said: number[] = [];
+  const first: Greenlet = greenlet(async () => {
+    said.push(12);
+    await second.switch();
+    said.push(34);
+    await second.switch();
+  });
+  const second: Greenlet = new Greenlet(async () => {
+    said.push(56);
+    await first.switch();
+    said.push(78);
+  }, { parent: currentGreenlet() });
+  await first.switch();
+  console.log(said.join(" "));
+
+  const square = async (n: number): Promise<number> => {
+    await sleep(10 * n);
+    return n * n;
+  };
+  const done = await joinAll([3, 1, 2].map((n) => spawn(square, n)));
+  console.log(done.map((task) => task.value).join(" "));
+}
+
+main();
+
+// Output:
+// baozi 1, baozi 2, baozi 3
+// 12 56 34 78
+// 1 4 9
