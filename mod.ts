@@ -25,8 +25,8 @@
  * @module
  */
 
-export type { Selectable, SelectCase, Selected } from "./src/_kernel/selectable.ts";
-export type { Waiter, WaitOptions } from "./src/_kernel/waiter.ts";
+export type { Selectable, SelectBranch, SelectCase, Selected } from "./src/_kernel/selectable.ts";
+export type { WaitOptions } from "./src/_kernel/waiter.ts";
 export {
   Channel,
   channel,

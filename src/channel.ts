@@ -21,9 +21,16 @@
 
 import { contextsInUse, runIn } from "./_kernel/current.ts";
 import { Ring } from "./_kernel/ring.ts";
-import type { Selectable, SelectCase, Selected } from "./_kernel/selectable.ts";
+import {
+  delist,
+  enlist,
+  type Selectable,
+  type SelectBranch,
+  type SelectCase,
+  type Selected,
+} from "./_kernel/selectable.ts";
 import { reportUnhandled } from "./_kernel/unhandled.ts";
-import { WaitList, type WaitOwner } from "./_kernel/wait_list.ts";
+import { WaitList } from "./_kernel/wait_list.ts";
 import { refuse, Waiter, type WaitOptions } from "./_kernel/waiter.ts";
 import { ChannelClosedError } from "./errors.ts";
 
@@ -99,9 +106,9 @@ export interface Receiver<T> extends Selectable<T>, AsyncIterable<T> {
   /** Takes the next value if there is one. */
   tryReceive(): ChannelReceiveResult<T>;
   /** Iterates; see {@linkcode Channel.values}. */
-  values(options?: { closeOnReturn?: boolean | undefined }): AsyncIterableIterator<T, undefined>;
+  values(options?: { closeOnReturn?: boolean | undefined }): AsyncIterableIterator<T>;
   /** Iterates over arrays of what is ready. */
-  chunks(max?: number): AsyncIterableIterator<T[], undefined>;
+  chunks(max?: number): AsyncIterableIterator<T[]>;
   /** A stream of the values. */
   toReadableStream(): ReadableStream<T>;
   /** Closes and discards what is in the buffer. */
@@ -115,7 +122,10 @@ export interface Receiver<T> extends Selectable<T>, AsyncIterable<T> {
 }
 
 // What the iterators and the send case below may do with the private parts of a channel.
-let nextOf: <T>(channel: Channel<T>, iterator: ChannelIterator<T, unknown>) => Promise<IteratorResult<unknown, undefined>>;
+let nextOf: <T>(
+  channel: Channel<T>,
+  iterator: ChannelIterator<T, unknown>,
+) => Promise<IteratorResult<unknown, undefined>>;
 let canSend: <T>(channel: Channel<T>) => boolean;
 let sendNow: <T>(channel: Channel<T>, value: T) => void;
 let sendersOf: <T>(channel: Channel<T>) => WaitList;
@@ -150,7 +160,7 @@ let sendersOf: <T>(channel: Channel<T>) => WaitList;
  *
  * @typeParam T The type of the values.
  */
-export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisposable, WaitOwner {
+export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisposable {
   /** Name for messages and dumps. */
   readonly name: string | undefined;
   #capacity: number;
@@ -167,7 +177,8 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
   static {
     nextOf = (channel, iterator) => channel.#next(iterator);
     canSend = (channel) =>
-      channel.#receivers.size > 0 || channel.#buffer.size < channel.#capacity || channel.#overflow !== "wait";
+      channel.#receivers.size > 0 || channel.#buffer.size < channel.#capacity ||
+      channel.#overflow !== "wait";
     sendNow = (channel, value) => {
       if (!channel.#put(value)) channel.#undelivered(value);
     };
@@ -184,12 +195,16 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
   constructor(options: ChannelOptions<T> = {}) {
     if (typeof options !== "object" || options === null) {
       throw new TypeError(
-        `Cannot create channel: options must be an object, got ${String(options)}; channel(4) is the short form`,
+        `Cannot create channel: options must be an object, got ${
+          String(options)
+        }; channel(4) is the short form`,
       );
     }
     const { capacity = 0, overflow = "wait", onUndelivered, name } = options;
     if (typeof capacity !== "number") {
-      throw new TypeError(`Cannot create channel: capacity must be a number, got ${typeof capacity}`);
+      throw new TypeError(
+        `Cannot create channel: capacity must be a number, got ${typeof capacity}`,
+      );
     }
     if (!Number.isInteger(capacity) || capacity < 0) {
       throw new RangeError(
@@ -205,10 +220,14 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
       );
     }
     if (overflow !== "wait" && capacity === 0) {
-      throw new RangeError(`Cannot create channel: overflow "${overflow}" needs a capacity >= 1, got 0`);
+      throw new RangeError(
+        `Cannot create channel: overflow "${overflow}" needs a capacity >= 1, got 0`,
+      );
     }
     if (onUndelivered !== undefined && typeof onUndelivered !== "function") {
-      throw new TypeError(`Cannot create channel: onUndelivered must be a function, got ${typeof onUndelivered}`);
+      throw new TypeError(
+        `Cannot create channel: onUndelivered must be a function, got ${typeof onUndelivered}`,
+      );
     }
     if (name !== undefined && typeof name !== "string") {
       throw new TypeError(`Cannot create channel: name must be a string, got ${typeof name}`);
@@ -262,7 +281,8 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
   static from<T>(source: Iterable<T> | AsyncIterable<T>, options?: ChannelOptions<T>): Channel<T> {
     const candidate = source as Partial<Iterable<T> & AsyncIterable<T>> | null | undefined;
     if (
-      typeof candidate?.[Symbol.asyncIterator] !== "function" && typeof candidate?.[Symbol.iterator] !== "function"
+      typeof candidate?.[Symbol.asyncIterator] !== "function" &&
+      typeof candidate?.[Symbol.iterator] !== "function"
     ) {
       throw new TypeError(`Cannot create channel: source must be iterable, got ${typeof source}`);
     }
@@ -271,7 +291,10 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
     else void feed(channel, source);
     return channel;
 
-    async function feed(channel: Channel<T>, source: Iterable<T> | AsyncIterable<T>): Promise<void> {
+    async function feed(
+      channel: Channel<T>,
+      source: Iterable<T> | AsyncIterable<T>,
+    ): Promise<void> {
       try {
         for await (const value of source) {
           if (channel.#closed) return channel.#undelivered(value);
@@ -432,7 +455,11 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
     for (let sender = this.#senders.first; sender !== null; sender = this.#senders.first) {
       sender.fail(new ChannelClosedError(CANNOT_SEND, sender.payload));
     }
-    for (let receiver = this.#receivers.first; receiver !== null; receiver = this.#receivers.first) {
+    for (
+      let receiver = this.#receivers.first;
+      receiver !== null;
+      receiver = this.#receivers.first
+    ) {
       if (receiver.payload === VALUE || this.#failed) receiver.fail(this.#closeError());
       else receiver.settle(END);
     }
@@ -479,7 +506,7 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
    * assert(ch.closed);
    * ```
    */
-  values(options: { closeOnReturn?: boolean | undefined } = {}): AsyncIterableIterator<T, undefined> {
+  values(options: { closeOnReturn?: boolean | undefined } = {}): AsyncIterableIterator<T> {
     return new ChannelIterator<T, T>(this, RESULT, 1, options.closeOnReturn === true);
   }
 
@@ -500,7 +527,7 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
    * for await (const chunk of ch.chunks()) assertEquals(chunk, [1, 2, 3]);
    * ```
    */
-  chunks(max = 1024): AsyncIterableIterator<T[], undefined> {
+  chunks(max = 1024): AsyncIterableIterator<T[]> {
     if (!Number.isInteger(max) || max < 1) {
       throw new RangeError(`Cannot iterate chunks: max must be an integer >= 1, got ${max}`);
     }
@@ -574,15 +601,13 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
         if (this.#failed) throw this.#reason;
         return { value: undefined as T, done: true };
       },
-      enlist: (branch) => {
-        branch.payload = RESULT;
-        this.#receivers.push(branch);
-      },
+      enlist: (branch) => enlist(branch, this.#receivers, RESULT),
+      delist,
     };
   }
 
   /** Iterates over the values; see {@linkcode Channel.values}. */
-  [Symbol.asyncIterator](): AsyncIterableIterator<T, undefined> {
+  [Symbol.asyncIterator](): AsyncIterableIterator<T> {
     return new ChannelIterator<T, T>(this, RESULT, 1, false);
   }
 
@@ -613,7 +638,9 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
   /** Takes up to `max` values at once. Only when ready. */
   #takeMany(max: number): T[] {
     const values = this.#buffer.take(Math.min(max, this.#buffer.size));
-    while (values.length < max && this.#senders.size > 0) values.push(settleSender<T>(this.#senders));
+    while (values.length < max && this.#senders.size > 0) {
+      values.push(settleSender<T>(this.#senders));
+    }
     while (this.#senders.size > 0 && this.#buffer.size < this.#capacity) {
       this.#buffer.push(settleSender<T>(this.#senders));
     }
@@ -663,7 +690,9 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
 
   /** What a receive of the closed channel rejects with: the reason, else one error for all. */
   #closeError(): unknown {
-    if (!this.#failed) this.#reason ??= new ChannelClosedError("Cannot receive from a closed channel");
+    if (!this.#failed) {
+      this.#reason ??= new ChannelClosedError("Cannot receive from a closed channel");
+    }
     return this.#reason;
   }
 }
@@ -696,14 +725,17 @@ class SendCase<T> implements SelectCase<void> {
     return SENT_CASE;
   }
 
-  enlist(branch: Waiter): void {
-    branch.payload = this.#value;
-    sendersOf(this.#channel).push(branch);
+  enlist(branch: SelectBranch): void {
+    enlist(branch, sendersOf(this.#channel), this.#value);
+  }
+
+  delist(branch: SelectBranch): void {
+    delist(branch);
   }
 }
 
 /** Iterates over a channel: values, or chunks of them. */
-class ChannelIterator<T, R> implements AsyncIterableIterator<R, undefined>, AsyncDisposable {
+class ChannelIterator<T, R> implements AsyncIterableIterator<R>, AsyncDisposable {
   readonly mode: number;
   readonly max: number;
   readonly #channel: Channel<T>;
@@ -732,7 +764,7 @@ class ChannelIterator<T, R> implements AsyncIterableIterator<R, undefined>, Asyn
     if (this.#waiting !== null) waiting.unshift(this.#waiting);
     this.#waiting = null;
     this.#more = null;
-    for (const waiter of waiting) { if (!waiter.settled) waiter.settle(END); }
+    for (const waiter of waiting) if (!waiter.settled) waiter.settle(END);
     if (this.#closeOnReturn) this.#channel.cancel();
     return Promise.resolve(END);
   }

@@ -215,10 +215,13 @@ export function isKilled(error: unknown): boolean {
 }
 
 /** Makes the error that a kill for `reason` rejects with, and remembers it for {@linkcode isKilled}. */
-export function killError(reason: unknown): Error {
+export function killError(reason: unknown, name: string): Error {
   if (reason instanceof Error) {
     killReasons.add(reason);
     return reason;
   }
-  return new KilledError(undefined, reason === undefined ? undefined : { cause: reason });
+  return new KilledError(
+    `Task "${name}" was killed`,
+    reason === undefined ? undefined : { cause: reason },
+  );
 }

@@ -100,7 +100,11 @@ export async function joinAll<T>(
  * assertEquals(tasks.map((task) => task.state), ["killed", "killed"]);
  * ```
  */
-export async function killAll(tasks: Iterable<Task>, reason?: unknown, options?: WaitOptions): Promise<void> {
+export async function killAll(
+  tasks: Iterable<Task>,
+  reason?: unknown,
+  options?: WaitOptions,
+): Promise<void> {
   const unique = taskSet("kill tasks", tasks);
   const refused = options === undefined ? null : refuseOptions("kill tasks", options);
   // A wrong option must not kill; an aborted signal only ends the wait.
@@ -147,7 +151,7 @@ class Join<T> implements WaiterGroup, WaitOwner {
     const failed = raiseError ? this.#ended.findIndex((task) => task.state === "failed") : -1;
     if (failed >= 0 && failed < this.#count) this.failed = this.#ended[failed];
     if (this.#done) this.#ended.length = failed >= 0 ? failed + 1 : this.#count;
-    else { for (const task of running) this.#branches.push(enlistEnd(task, this)); }
+    else for (const task of running) this.#branches.push(enlistEnd(task, this));
   }
 
   /** Resolves to the ended tasks. */
@@ -185,7 +189,10 @@ class Join<T> implements WaiterGroup, WaitOwner {
 }
 
 function taskSet<T>(verb: string, tasks: Iterable<Task<T>>): Set<Task<T>> {
-  if (typeof (tasks as Partial<Iterable<unknown>> | null | undefined)?.[Symbol.iterator] !== "function") {
+  if (
+    typeof (tasks as Partial<Iterable<unknown>> | null | undefined)?.[Symbol.iterator] !==
+      "function"
+  ) {
     throw new TypeError(`Cannot ${verb}: tasks must be iterable, got ${typeof tasks}`);
   }
   const unique = new Set(tasks);

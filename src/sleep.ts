@@ -48,7 +48,10 @@ export function sleep(ms = 0, options?: WaitOptions): Promise<void> {
   if (refused !== null) return refused;
   const waiter = new Waiter<void>();
   if (options?.timeout != null && options.timeout < ms) return waiter.park(SLEEPERS, options);
-  const slept = waiter.park(SLEEPERS, options?.signal == null ? undefined : { signal: options.signal });
+  const slept = waiter.park(
+    SLEEPERS,
+    options?.signal == null ? undefined : { signal: options.signal },
+  );
   if (ms === 0) enqueue(waiter);
   else waiter.expire(ms, undefined);
   return slept;

@@ -31,7 +31,10 @@ import { createTask, type Task, type TaskOptions, type TaskResult } from "./task
  * assertEquals(finished.map((task) => tasks.indexOf(task)), [1, 2, 0]);
  * ```
  */
-export function spawn<A extends unknown[], R>(fn: (...args: A) => R, ...args: A): Task<TaskResult<R>>;
+export function spawn<A extends unknown[], R>(
+  fn: (...args: A) => R,
+  ...args: A
+): Task<TaskResult<R>>;
 /**
  * Starts `fn(...args)` as a task with options: a name, a signal that kills it.
  *
@@ -95,7 +98,9 @@ function create(ms: number, spec: unknown[]): Task {
   const options = typeof first === "object" && first !== null ? first as TaskOptions : undefined;
   const fn = options === undefined ? first : spec.shift();
   if (typeof fn !== "function") {
-    throw new TypeError(`Cannot spawn task: fn must be a function, got ${fn === null ? "null" : typeof fn}`);
+    throw new TypeError(
+      `Cannot spawn task: fn must be a function, got ${fn === null ? "null" : typeof fn}`,
+    );
   }
   if (options !== undefined) {
     const { name, signal } = options;

@@ -16,16 +16,28 @@
 // Source: gevent's Greenlet (get, join, kill, link), Trio (level-triggered kill). A killed task is
 // a state of its own here: gevent calls it successful, and its users were surprised.
 
-import { type AbortTarget, checkSignal, unwatchAbort, watchAbort } from "./_kernel/abort.ts";
+import { type AbortTarget, unwatchAbort, watchAbort } from "./_kernel/abort.ts";
 import { clock, type Timer, type TimerTarget } from "./_kernel/clock.ts";
 import { Context, contextTravels, currentContext, runIn } from "./_kernel/current.ts";
 import { hooks } from "./_kernel/hooks.ts";
 import { macrotask } from "./_kernel/host.ts";
 import { enqueue, type Runnable } from "./_kernel/run_queue.ts";
-import type { Selectable, SelectCase, Selected } from "./_kernel/selectable.ts";
+import {
+  delist,
+  enlist,
+  type Selectable,
+  type SelectCase,
+  type Selected,
+} from "./_kernel/selectable.ts";
 import { reportUnhandled } from "./_kernel/unhandled.ts";
-import { WaitList, type WaitOwner } from "./_kernel/wait_list.ts";
-import { refuse, refuseOptions, Waiter, type WaiterGroup, type WaitOptions } from "./_kernel/waiter.ts";
+import { WaitList } from "./_kernel/wait_list.ts";
+import {
+  refuse,
+  refuseOptions,
+  Waiter,
+  type WaiterGroup,
+  type WaitOptions,
+} from "./_kernel/waiter.ts";
 import { DeadlockError, killError } from "./errors.ts";
 import { sleep } from "./sleep.ts";
 
@@ -63,7 +75,12 @@ export type TaskResult<R> = R extends AsyncGenerator<unknown, infer T, unknown> 
   : Awaited<R>;
 
 /** Makes a task that starts in `ms` milliseconds; for the spawning functions. */
-export let createTask: (ms: number, fn: (...args: never[]) => unknown, args: unknown[], options?: TaskOptions) => Task;
+export let createTask: (
+  ms: number,
+  fn: (...args: never[]) => unknown,
+  args: unknown[],
+  options?: TaskOptions,
+) => Task;
 /** Enlists a new branch of `group` for the end of `task`; it is settled with the task. For `joinAll`. */
 export let enlistEnd: (task: Task, group: WaiterGroup) => Waiter;
 /** The place of a task in the order in which all tasks ended, `0` before; for `joinAll`. */
@@ -104,7 +121,7 @@ let lastEnd = 0;
  *
  * @typeParam T What it results in.
  */
-export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selectable<T>, WaitOwner {
+export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selectable<T> {
   /** A number of its own, counted from 1. */
   readonly id: number = ++lastId;
   /** In a scope: killed instead of awaited when the body ends. */
@@ -199,7 +216,9 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
     if (refused !== null) return refused;
     if (this.#endOrder > 0) {
       this.#observed = true;
-      return this.#state === "succeeded" ? Promise.resolve(this.#result as T) : Promise.reject(this.#result);
+      return this.#state === "succeeded"
+        ? Promise.resolve(this.#result as T)
+        : Promise.reject(this.#result);
     }
     return new Waiter<T>(GET).park(this.#list, options);
   }
@@ -311,7 +330,9 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
 
   /** Takes back every link with `callback`; nothing happens if there is none. */
   unlink(callback: TaskLink<T>): void {
-    if (this.#links !== null) this.#links = this.#links.filter((link) => link.callback !== callback);
+    if (this.#links !== null) {
+      this.#links = this.#links.filter((link) => link.callback !== callback);
+    }
   }
 
   /** Awaits the result: makes `await task` work. */
@@ -392,17 +413,15 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
         if (this.#state !== "succeeded") throw this.#result;
         return { value: this.#result as T, done: false };
       },
-      enlist: (branch) => {
-        branch.payload = CASE;
-        this.#list.push(branch);
-      },
+      enlist: (branch) => enlist(branch, this.#list, CASE),
+      delist,
     };
   }
 
   #kill(reason: unknown): void {
     if (this.#killed || this.#endOrder > 0) return;
     this.#killed = true;
-    const error = killError(reason);
+    const error = killError(reason, this.name);
     this.#context.cancel(error);
     if (this.#state === "pending") this.#end("killed", error);
   }
@@ -413,7 +432,9 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
 
   #refuseSelf(verb: string): Promise<never> | null {
     if (this.#endOrder > 0 || currentTask() !== this) return null;
-    return Promise.reject(new DeadlockError(`Cannot ${verb} task "${this.name}": it would wait for itself`));
+    return Promise.reject(
+      new DeadlockError(`Cannot ${verb} task "${this.name}": it would wait for itself`),
+    );
   }
 
   #link(callback: TaskLink<T>, when: Link["when"]): void {

@@ -35,9 +35,12 @@ import { refuse, Waiter, type WaitOptions } from "./_kernel/waiter.ts";
 export function until<T>(promise: PromiseLike<T>, options?: WaitOptions): Promise<Awaited<T>> {
   const candidate = promise as { then?: unknown } | null | undefined;
   if (
-    (typeof candidate !== "object" && typeof candidate !== "function") || typeof candidate?.then !== "function"
+    (typeof candidate !== "object" && typeof candidate !== "function") ||
+    typeof candidate?.then !== "function"
   ) {
-    return Promise.reject(new TypeError(`Cannot wait until: promise must have then(), got ${typeof promise}`));
+    return Promise.reject(
+      new TypeError(`Cannot wait until: promise must have then(), got ${typeof promise}`),
+    );
   }
   const refused = refuse("wait until", options);
   if (refused !== null) return refused;
@@ -68,11 +71,15 @@ class Waits implements WaitOwner {
     Promise.resolve(promise).then(
       (value) => {
         this.settled = true;
-        for (let waiter = this.list.first; waiter !== null; waiter = this.list.first) waiter.settle(value);
+        for (let waiter = this.list.first; waiter !== null; waiter = this.list.first) {
+          waiter.settle(value);
+        }
       },
       (error) => {
         this.settled = true;
-        for (let waiter = this.list.first; waiter !== null; waiter = this.list.first) waiter.fail(error);
+        for (let waiter = this.list.first; waiter !== null; waiter = this.list.first) {
+          waiter.fail(error);
+        }
       },
     );
   }

@@ -91,7 +91,11 @@ export class Clock {
   fire(): void {
     const time = this.now();
     this.#firing = true;
-    for (let timer = this.#timers.peek(); timer !== undefined && timer.deadline <= time; timer = this.#timers.peek()) {
+    for (
+      let timer = this.#timers.peek();
+      timer !== undefined && timer.deadline <= time;
+      timer = this.#timers.peek()
+    ) {
       this.#timers.remove(timer);
       timer.target.timeUp(timer);
     }
@@ -146,7 +150,9 @@ export const clock: { on: Clock } = { on: new Clock(new HostTime()) };
  */
 export function checkMs(verb: string, name: string, ms: unknown): asserts ms is number {
   if (typeof ms !== "number") {
-    throw new TypeError(`Cannot ${verb}: ${name} must be a number of milliseconds, got ${typeof ms}`);
+    throw new TypeError(
+      `Cannot ${verb}: ${name} must be a number of milliseconds, got ${typeof ms}`,
+    );
   }
   if (!(ms >= 0)) {
     throw new RangeError(`Cannot ${verb}: ${name} must be >= 0 milliseconds, got ${ms}`);

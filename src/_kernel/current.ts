@@ -16,7 +16,7 @@
 //  4. cancel() is not recursive: a chain 100,000 deep is worked off as a list.
 // Source: Trio's cancel scopes, level-triggered cancellation.
 
-import { asyncStorage, type AsyncStorage } from "./host.ts";
+import { type AsyncStorage, asyncStorage } from "./host.ts";
 
 /** A parked wait, as far as a context needs to know it. */
 export interface Cancellable {
@@ -137,7 +137,11 @@ export function contextTravels(): boolean {
 }
 
 /** Calls `fn` in `context`; `null` is outside of all. */
-export function runIn<A extends unknown[], R>(context: Context | null, fn: (...args: A) => R, ...args: A): R {
+export function runIn<A extends unknown[], R>(
+  context: Context | null,
+  fn: (...args: A) => R,
+  ...args: A
+): R {
   if (contextTravels()) return storage!.run(context ?? undefined, fn, ...args);
   const before = synchronous;
   synchronous = context;

@@ -17,17 +17,16 @@ export interface AsyncStorage<T> {
   run<A extends unknown[], R>(store: T | undefined, fn: (...args: A) => R, ...args: A): R;
 }
 
-interface HostGlobals {
-  process?: { getBuiltinModule?(id: string): unknown };
-  setImmediate?: (callback: () => void) => unknown;
-  MessageChannel?: typeof MessageChannel;
-  setTimeout: (callback: () => void, ms: number) => unknown;
-  clearTimeout: (handle: unknown) => void;
-}
+// Declared and not read from globalThis: a build that wraps globalThis would wrap these too.
+declare const process: { getBuiltinModule?(id: string): unknown } | undefined;
+declare const setImmediate: ((callback: () => void) => unknown) | undefined;
+declare function setTimeout(callback: () => void, ms: number): unknown;
+declare function clearTimeout(handle: unknown): void;
 
-const host = globalThis as unknown as HostGlobals;
-const { setTimeout: hostSetTimeout, clearTimeout: hostClearTimeout, setImmediate: hostSetImmediate } = host;
 const hostPerformance = performance;
+const hostSetTimeout = setTimeout;
+const hostClearTimeout = clearTimeout;
+const hostSetImmediate = typeof setImmediate === "function" ? setImmediate : undefined;
 
 /** Milliseconds on the monotonic clock. */
 export function now(): number {
@@ -54,7 +53,8 @@ export const macrotask: (callback: () => void) => void = hostSetImmediate !== un
  * first spawn only: on Node 20 and 22 the first `run` makes every later await dearer.
  */
 export function asyncStorage<T>(): AsyncStorage<T> | undefined {
-  const hooks = host.process?.getBuiltinModule?.("node:async_hooks") as
+  if (typeof process === "undefined") return undefined;
+  const hooks = process.getBuiltinModule?.("node:async_hooks") as
     | { AsyncLocalStorage?: new () => AsyncStorage<T> }
     | undefined;
   return hooks?.AsyncLocalStorage === undefined ? undefined : new hooks.AsyncLocalStorage();
@@ -66,9 +66,9 @@ export function rejectUnhandled(error: unknown): void {
 }
 
 function messageMacrotask(): (callback: () => void) => void {
-  if (host.MessageChannel === undefined) return (callback) => void hostSetTimeout(callback, 0);
+  if (typeof MessageChannel === "undefined") return (callback) => void hostSetTimeout(callback, 0);
   const waiting: Array<() => void> = [];
-  const { port1, port2 } = new host.MessageChannel();
+  const { port1, port2 } = new MessageChannel();
   port1.onmessage = () => waiting.shift()?.();
   return (callback) => {
     waiting.push(callback);

@@ -13,10 +13,13 @@
 // they do for a symbol of our own.
 
 import type { Waiter } from "./waiter.ts";
+import type { WaitList } from "./wait_list.ts";
 
 /** What a case gives. `done` says that the thing has ended: closed and drained. */
 export interface Selected<T> {
+  /** What was received, acquired or resolved. */
   readonly value: T;
+  /** Whether the thing has ended; then `value` is `undefined`. */
   readonly done: boolean;
 }
 
@@ -26,15 +29,34 @@ export interface Selectable<T = unknown> {
   readonly "~select": SelectCase<T>;
 }
 
-/** How it is waited for. Nothing happens between `ready` and `take`: both are synchronous. */
+/** How a thing is waited for. Nothing happens between `ready` and `take`: both are synchronous. */
 export interface SelectCase<T = unknown> {
-  /** Whether {@linkcode take} would succeed, or throw, right now. No effect. */
+  /** Whether {@linkcode SelectCase.take} would succeed, or throw, right now. No effect. */
   ready(): boolean;
-  /** Does it. Only when ready. @throws The error the thing has ended with. */
+  /** Does it. Only when ready. @throws The error that the thing has ended with. */
   take(): Selected<T>;
-  /**
-   * Enlists `branch`, a waiter of a group, for the next time it is ready. It is settled with a
-   * {@linkcode Selected}, or failed, and `withdraw()` takes it back.
-   */
-  enlist(branch: Waiter): void;
+  /** Lets `branch` wait for the next time it is ready; then settle or fail it, once. */
+  enlist(branch: SelectBranch<T>): void;
+  /** Takes `branch` back: another case was chosen. */
+  delist(branch: SelectBranch<T>): void;
+}
+
+/** One case of a select that waits. Settling it commits the select to it. */
+export interface SelectBranch<T = unknown> {
+  /** The case was chosen, with this result. */
+  settle(selected: Selected<T>): void;
+  /** The thing has failed: the select rejects with `error`. */
+  fail(error: unknown): void;
+}
+
+/** Enlists a branch, which is a waiter, for a thing whose waiters stand in `list`. */
+export function enlist(branch: SelectBranch, list: WaitList, payload?: unknown): void {
+  const waiter = branch as Waiter;
+  waiter.payload = payload;
+  list.push(waiter);
+}
+
+/** Takes such a branch back. */
+export function delist(branch: SelectBranch): void {
+  (branch as Waiter).withdraw();
 }
