@@ -596,6 +596,7 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
   get "~select"(): SelectCase<T> {
     return this.#receiveCase ??= {
       ready: () => this.#ready || this.#closed,
+      ended: () => this.#closed && !this.#failed && !this.#ready,
       take: () => {
         if (this.#ready) return { value: this.#take(), done: false };
         if (this.#failed) throw this.#reason;

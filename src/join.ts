@@ -172,14 +172,14 @@ class Join<T> implements WaiterGroup, WaitOwner {
     if (this.#raiseError && task.state === "failed") this.failed = task;
     if (!this.#done) return;
     this.#list.first!.settle(this.#ended);
-    this.waiterLeft();
+    this["~waiterLeft"]();
   }
 
   /** An end is never a failure of the branch. */
   branchFailed(): void {}
 
   /** The wait is over: leaves the lists of the tasks that go on. */
-  waiterLeft(): void {
+  "~waiterLeft"(): void {
     for (const branch of this.#branches) branch.withdraw();
   }
 

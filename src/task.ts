@@ -19,12 +19,14 @@
 import { type AbortTarget, unwatchAbort, watchAbort } from "./_kernel/abort.ts";
 import { clock, type Timer, type TimerTarget } from "./_kernel/clock.ts";
 import { Context, contextTravels, currentContext, runIn } from "./_kernel/current.ts";
+import { isThenable } from "./_kernel/foreign.ts";
 import { hooks } from "./_kernel/hooks.ts";
 import { macrotask } from "./_kernel/host.ts";
 import { enqueue, type Runnable } from "./_kernel/run_queue.ts";
 import {
   delist,
   enlist,
+  NOTHING,
   type Selectable,
   type SelectCase,
   type Selected,
@@ -89,8 +91,8 @@ export let endOrder: (task: Task) => number;
 export let observeTask: (task: Task) => void;
 /** Calls the function of a task whose turn has come. */
 let begin: (task: Task) => void;
-/** Does what `kill` does, without the wait. */
-let killTask: (task: Task, reason: unknown) => void;
+/** Does what `kill` does, without the wait; for `scope`. */
+export let killTask: (task: Task, reason: unknown) => void;
 /** Tells the users of `task.signal` of a kill. */
 let abortSignal: (task: Task, reason: unknown) => void;
 /** Reports the failure of a task unless somebody got it. */
@@ -163,8 +165,7 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
       task.#fn = null;
       task.#args = null;
       try {
-        const result = fn(...args as never[]);
-        const running = isGenerator(result) ? drive(result) : result;
+        const running = callBody(fn, args);
         if (!isThenable(running)) return task.#end("succeeded", running);
         Promise.resolve(running).then(
           (value) => task.#end("succeeded", value),
@@ -414,6 +415,11 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
         return { value: this.#result as T, done: false };
       },
       enlist: (branch) => enlist(branch, this.#list, CASE),
+      watch: (branch) => {
+        if (!this.ready) return enlist(branch, this.#list, CASE);
+        this.#observed = true;
+        branch.settle(NOTHING as Selected<T>);
+      },
       delist,
     };
   }
@@ -421,7 +427,7 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
   #kill(reason: unknown): void {
     if (this.#killed || this.#endOrder > 0) return;
     this.#killed = true;
-    const error = killError(reason, this.name);
+    const error = killError(reason, `Task "${this.name}" was killed`);
     this.#context.cancel(error);
     if (this.#state === "pending") this.#end("killed", error);
   }
@@ -565,6 +571,12 @@ export function currentTask(): Task | undefined {
   return currentContext()?.task as Task | undefined;
 }
 
+/** Calls the function of a task; a generator that it gives is run to its end. */
+export function callBody(fn: (...args: never[]) => unknown, args: unknown[]): unknown {
+  const result = fn(...args as never[]);
+  return isGenerator(result) ? drive(result) : result;
+}
+
 /** Runs a generator as the body of a task: each `yield` is a checkpoint, where a kill arrives. */
 async function drive(body: AsyncGenerator | Generator): Promise<unknown> {
   let step = await body.next();
@@ -594,11 +606,6 @@ function judgeLater(task: Task): void {
 function isGenerator(value: unknown): value is AsyncGenerator | Generator {
   const tag = Object.prototype.toString.call(value);
   return tag === "[object AsyncGenerator]" || tag === "[object Generator]";
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null &&
-    typeof (value as { then?: unknown }).then === "function";
 }
 
 function ignore(): void {}

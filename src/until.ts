@@ -7,7 +7,7 @@
  * @module
  */
 
-import { WaitList, type WaitOwner } from "./_kernel/wait_list.ts";
+import { ForeignPromise, isThenable } from "./_kernel/foreign.ts";
 import { refuse, Waiter, type WaitOptions } from "./_kernel/waiter.ts";
 
 /**
@@ -33,54 +33,15 @@ import { refuse, Waiter, type WaitOptions } from "./_kernel/waiter.ts";
  * ```
  */
 export function until<T>(promise: PromiseLike<T>, options?: WaitOptions): Promise<Awaited<T>> {
-  const candidate = promise as { then?: unknown } | null | undefined;
-  if (
-    (typeof candidate !== "object" && typeof candidate !== "function") ||
-    typeof candidate?.then !== "function"
-  ) {
+  if (!isThenable(promise)) {
     return Promise.reject(
       new TypeError(`Cannot wait until: promise must have then(), got ${typeof promise}`),
     );
   }
   const refused = refuse("wait until", options);
   if (refused !== null) return refused;
-  const waits = Waits.of(promise);
-  if (waits.settled) return Promise.resolve(promise) as Promise<Awaited<T>>;
-  return new Waiter<Awaited<T>>().park(waits.list, options);
-}
-
-/** Who waits on one foreign promise. */
-class Waits implements WaitOwner {
-  readonly [Symbol.toStringTag] = "Promise";
-  readonly list: WaitList = new WaitList(this, "wait until");
-  settled = false;
-
-  static readonly #all: WeakMap<object, Waits> = new WeakMap();
-
-  /** The one subscription that a promise gets in its life. */
-  static of(promise: PromiseLike<unknown>): Waits {
-    let waits = Waits.#all.get(promise);
-    if (waits === undefined) {
-      Waits.#all.set(promise, waits = new Waits());
-      waits.#subscribe(promise);
-    }
-    return waits;
-  }
-
-  #subscribe(promise: PromiseLike<unknown>): void {
-    Promise.resolve(promise).then(
-      (value) => {
-        this.settled = true;
-        for (let waiter = this.list.first; waiter !== null; waiter = this.list.first) {
-          waiter.settle(value);
-        }
-      },
-      (error) => {
-        this.settled = true;
-        for (let waiter = this.list.first; waiter !== null; waiter = this.list.first) {
-          waiter.fail(error);
-        }
-      },
-    );
-  }
+  const foreign = ForeignPromise.of(promise);
+  if (foreign.failed) return Promise.reject(foreign.result);
+  if (foreign.settled) return Promise.resolve(foreign.result as Awaited<T>);
+  return new Waiter<Awaited<T>>().park(foreign.list, options);
 }

@@ -39,6 +39,11 @@ export class Ring<T> {
     return value;
   }
 
+  /** The first value, left inside. Only when `size` > 0. */
+  peek(): T {
+    return this.#slots[this.#head] as T;
+  }
+
   /** Takes the first `count` values, at most `size`. */
   take(count: number): T[] {
     const out = new Array<T>(count);

@@ -21,7 +21,7 @@ export interface WaitOwner {
   /** Its name, if the user gave one. */
   readonly name?: string | undefined;
   /** A waiter has left without being served: was cancelled, or ran out of time. */
-  waiterLeft?(waiter: Waiter): void;
+  "~waiterLeft"?(waiter: Waiter): void;
 }
 
 /** The list. */

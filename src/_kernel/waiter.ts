@@ -164,7 +164,7 @@ export class Waiter<T = any> implements Cancellable, AbortTarget, TimerTarget, R
     if (this.settled) return;
     const owner = this.list?.owner;
     this.fail(reason);
-    owner?.waiterLeft?.(this);
+    owner?.["~waiterLeft"]?.(this);
   }
 
   /** Takes a branch of a group, whose wait is over, out of its list. */
@@ -172,7 +172,7 @@ export class Waiter<T = any> implements Cancellable, AbortTarget, TimerTarget, R
     if (this.settled) return;
     const owner = this.list?.owner;
     this.#leaveGroup();
-    owner?.waiterLeft?.(this);
+    owner?.["~waiterLeft"]?.(this);
   }
 
   aborted(reason: unknown): void {
@@ -188,7 +188,7 @@ export class Waiter<T = any> implements Cancellable, AbortTarget, TimerTarget, R
     } else {
       this.settle(this.#expiry as T);
     }
-    list!.owner.waiterLeft?.(this);
+    list!.owner["~waiterLeft"]?.(this);
   }
 
   /** Its turn in the run queue has come (a `sleep(0)`). */
