@@ -222,6 +222,10 @@ export class Group implements Iterable<Task> {
         let count = 0;
         for await (const item of source) {
           const at = count++;
+          if (left > 0) {
+            left--;
+            this.#expected--;
+          }
           await this.#place();
           try {
             const task = s.spawn(async () => {
@@ -231,10 +235,6 @@ export class Group implements Iterable<Task> {
           } catch (error) {
             this.#leave();
             throw error;
-          }
-          if (left > 0) {
-            left--;
-            this.#expected--;
           }
         }
       });
@@ -313,7 +313,7 @@ export class Group implements Iterable<Task> {
     if (this.#empty) return true;
     if (refused !== null) return refused;
     if (this.#isMember(currentTask())) throw error;
-    return await new Waiter<boolean>().parkFor(null, this.#joiners, options, false);
+    return await new Waiter<boolean>().parkShielded(this.#joiners, options, false);
   }
 
   /**
@@ -395,6 +395,11 @@ export class Group implements Iterable<Task> {
   /** Iterates over the members that run now. */
   *[Symbol.iterator](): Iterator<Task> {
     yield* [...this.#tasks];
+  }
+
+  /** The members, for whose end a spawn or a join waits. For dumps. */
+  "~holders"(): Iterable<Task> {
+    return this.#tasks;
   }
 
   get #hasPlace(): boolean {

@@ -1,0 +1,26 @@
+// Copyright 2026 the baozi authors. MIT license.
+// Runs anywhere.
+
+// Many receivers as one, without a buffer in between; and waiting for whatever is ready first,
+// whatever it is.
+
+import { Channel, Event, iwait, merge, sleep, spawn, spawnLater } from "@baozi/baozi";
+
+const sum = { fast: 0, slow: 0 };
+const fast = Channel.from([1, 2, 3]), slow = Channel.from([10, 20]);
+for await (const n of merge(fast, slow)) sum[n < 10 ? "fast" : "slow"] += n;
+console.log(sum);
+
+const door = new Event();
+const kettle = spawn({ name: "kettle" }, () => sleep(5));
+const radio = spawn({ name: "radio" }, () => sleep(15));
+spawnLater(10, () => door.set());
+for await (const ready of iwait([radio, door, kettle])) {
+  console.log(ready === door ? "door" : (ready as typeof kettle).name);
+}
+
+// Output:
+// { fast: 6, slow: 30 }
+// kettle
+// door
+// radio
