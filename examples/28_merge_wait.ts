@@ -4,7 +4,7 @@
 // Many receivers as one, without a buffer in between; and waiting for whatever is ready first,
 // whatever it is.
 
-import { Channel, Event, iwait, merge, sleep, spawn, spawnLater } from "@baozi/baozi";
+import { Channel, Event, iwait, merge, sleep, spawn } from "@baozi/baozi";
 
 const sum = { fast: 0, slow: 0 };
 const fast = Channel.from([1, 2, 3]), slow = Channel.from([10, 20]);
@@ -14,7 +14,10 @@ console.log(sum);
 const door = new Event();
 const kettle = spawn({ name: "kettle" }, () => sleep(5));
 const radio = spawn({ name: "radio" }, () => sleep(15));
-spawnLater(10, () => door.set());
+spawn(async () => {
+  await sleep(10);
+  door.set();
+});
 for await (const ready of iwait([radio, door, kettle])) {
   console.log(ready === door ? "door" : (ready as typeof kettle).name);
 }
