@@ -27,6 +27,8 @@
 
 export type { Selectable, SelectBranch, SelectCase, Selected } from "./src/_kernel/selectable.ts";
 export type { WaitOptions } from "./src/_kernel/waiter.ts";
+export type { WaitDump, WaitedOn } from "./src/_kernel/waits.ts";
+export { assertYields, type BlockedReport, onBlocked } from "./src/blocked.ts";
 export {
   Channel,
   channel,
@@ -36,7 +38,10 @@ export {
   type Receiver,
   type Sender,
 } from "./src/channel.ts";
+export { config } from "./src/config.ts";
+export { Dump, dump, type TaskDump } from "./src/dump.ts";
 export {
+  BlockedError,
   ChannelClosedError,
   CoroutineEndedError,
   DeadlockError,
@@ -75,6 +80,7 @@ export {
   type RateAcquireOptions,
   RateLimit,
   rateLimit,
+  type RateLimitOptions,
   type RatePermit,
 } from "./src/rate_limit.ts";
 export { type Scope, scope, type ScopeOptions } from "./src/scope.ts";

@@ -50,6 +50,8 @@ export interface Subscription<T> extends Receiver<T>, Disposable {
  * @typeParam T The type of the values.
  */
 export class Broadcast<T> implements Disposable {
+  /** The name, if one was given. */
+  readonly name: string | undefined;
   readonly #replay: number;
   readonly #last: T[] = [];
   readonly #subscriptions: Set<Subscriber<T>> = new Set();
@@ -60,16 +62,18 @@ export class Broadcast<T> implements Disposable {
   /**
    * Creates a broadcast.
    *
-   * @param options How many of the newest values a new subscriber gets first: an integer >= 0. @default {0}
+   * @param options `replay`: how many of the newest values a new subscriber gets first, an integer
+   * >= 0, by default 0. `name`: for messages and dumps.
    * @throws {RangeError} If `replay` is none.
    */
-  constructor(options: { replay?: number | undefined } = {}) {
-    const { replay = 0 } = options;
+  constructor(options: { replay?: number | undefined; name?: string | undefined } = {}) {
+    const { replay = 0, name } = options;
     if (!Number.isInteger(replay) || replay < 0) {
       throw new RangeError(
         `Cannot create broadcast: replay must be an integer >= 0, got ${replay}`,
       );
     }
+    this.name = name;
     this.#replay = replay;
   }
 

@@ -214,6 +214,41 @@ export class GreenletExit extends Error {
   }
 }
 
+/**
+ * Rejects {@linkcode assertYields}: somebody ran too long without waiting, and all others stood still.
+ *
+ * @example Who, and how long
+ * ```ts
+ * import { assertYields, BlockedError, spawn } from "@baozi/baozi";
+ * import { assert, assertEquals, assertRejects } from "@std/assert";
+ *
+ * const blocks = () => {
+ *   const end = performance.now() + 30;
+ *   while (performance.now() < end);
+ * };
+ * const error = await assertRejects(
+ *   () => assertYields(() => spawn({ name: "hog" }, blocks), { maxMs: 10 }),
+ *   BlockedError,
+ * );
+ * assertEquals(error.task, "hog");
+ * assert(error.ms >= 29);
+ * ```
+ */
+export class BlockedError extends Error {
+  /** How long it ran, in milliseconds. */
+  readonly ms: number;
+  /** The name of the task; `undefined` if it was none, or cannot be told. */
+  readonly task: string | undefined;
+
+  /** Creates the error. */
+  constructor(message: string, ms: number, task?: string) {
+    super(message);
+    this.name = "BlockedError";
+    this.ms = ms;
+    this.task = task;
+  }
+}
+
 /** The errors that killed a task on request, whatever their class. */
 const killReasons = new WeakSet<object>();
 

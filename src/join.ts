@@ -133,7 +133,7 @@ async function killEach(
 
 /** The wait for the end of several tasks. */
 class Join<T> implements WaiterGroup, WaitOwner {
-  readonly [Symbol.toStringTag] = "joinAll";
+  readonly [Symbol.toStringTag] = "tasks";
   /** The task whose failure ended the wait. */
   failed: Task<T> | undefined = undefined;
   readonly #ended: Array<Task<T>> = [];
@@ -163,7 +163,7 @@ class Join<T> implements WaiterGroup, WaitOwner {
   /** {@linkcode wait} out of reach of kills; rejects when `options.timeout` is over. */
   waitShielded(options?: WaitOptions): Promise<Array<Task<T>>> {
     if (this.#done) return Promise.resolve(this.#ended);
-    return new Waiter<Array<Task<T>>>().parkFor(null, this.#list, options);
+    return new Waiter<Array<Task<T>>>().parkShielded(this.#list, options);
   }
 
   branchSettled(_branch: Waiter, value: unknown): void {
@@ -177,6 +177,11 @@ class Join<T> implements WaiterGroup, WaitOwner {
 
   /** An end is never a failure of the branch. */
   branchFailed(): void {}
+
+  /** What it waits on. For dumps. */
+  "~branches"(): Iterable<Waiter> {
+    return this.#branches;
+  }
 
   /** The wait is over: leaves the lists of the tasks that go on. */
   "~waiterLeft"(): void {

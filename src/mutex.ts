@@ -40,6 +40,8 @@ export interface MutexOptions {
    * @default {false}
    */
   reentrant?: boolean | undefined;
+  /** Name for messages and dumps. */
+  name?: string | undefined;
 }
 
 /**
@@ -56,6 +58,8 @@ export interface MutexOptions {
  * ```
  */
 export class Mutex implements Selectable<Lock> {
+  /** The name, if one was given. */
+  readonly name: string | undefined;
   readonly #reentrant: boolean;
   #depth = 0;
   #owner: unknown = undefined;
@@ -65,6 +69,7 @@ export class Mutex implements Selectable<Lock> {
   /** Creates a free lock. */
   constructor(options: MutexOptions = {}) {
     this.#reentrant = options.reentrant === true;
+    this.name = options.name;
   }
 
   /**
@@ -132,9 +137,14 @@ export class Mutex implements Selectable<Lock> {
     this.#unlock();
     return async () => {
       if (this.#depth === 0) this.#take(holder);
-      else await new Waiter<Lock>(holder).parkFor(null, this.#waiters);
+      else await new Waiter<Lock>(holder).parkShielded(this.#waiters);
       this.#depth = depth;
     };
+  }
+
+  /** The task that holds it, if one does. For dumps. */
+  "~holders"(): Iterable<{ readonly id: number; readonly name: string }> {
+    return this.#owner === undefined ? [] : [this.#owner as { id: number; name: string }];
   }
 
   #take(holder: unknown): Lock {

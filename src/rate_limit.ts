@@ -31,6 +31,16 @@ export interface RateAcquireOptions extends WaitOptions {
   weight?: number | undefined;
 }
 
+/** Options of {@linkcode rateLimit}. */
+export interface RateLimitOptions {
+  /** How many acquires per `per`, and the largest burst: an integer >= 1. */
+  tokens: number;
+  /** Milliseconds, > 0. */
+  per: number;
+  /** Name for messages and dumps. */
+  name?: string | undefined;
+}
+
 /** What a rate limit gives: tokens are used up, so giving back does nothing. */
 export interface RatePermit extends Disposable {
   /** How many tokens were taken. */
@@ -55,12 +65,14 @@ export interface RatePermit extends Disposable {
  * await limit.acquire(); // about 10 ms later
  * ```
  */
-export function rateLimit(options: { tokens: number; per: number }): RateLimit {
+export function rateLimit(options: RateLimitOptions): RateLimit {
   return new RateLimit(options);
 }
 
 /** What {@linkcode rateLimit} makes. */
 export class RateLimit implements Selectable<RatePermit> {
+  /** The name, if one was given. */
+  readonly name: string | undefined;
   readonly #size: number;
   readonly #perToken: number;
   #tokens: number;
@@ -76,7 +88,7 @@ export class RateLimit implements Selectable<RatePermit> {
   };
 
   /** Makes a rate limit; {@linkcode rateLimit} does it shorter. */
-  constructor({ tokens, per }: { tokens: number; per: number }) {
+  constructor({ tokens, per, name }: RateLimitOptions) {
     if (!Number.isInteger(tokens) || tokens < 1) {
       throw new RangeError(
         `Cannot create rate limit: tokens must be an integer >= 1, got ${tokens}`,
@@ -86,6 +98,7 @@ export class RateLimit implements Selectable<RatePermit> {
     if (per === 0 || per === Infinity) {
       throw new RangeError(`Cannot create rate limit: per must be above 0 and finite, got ${per}`);
     }
+    this.name = name;
     this.#size = tokens;
     this.#tokens = tokens;
     this.#perToken = per / tokens;

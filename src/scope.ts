@@ -204,13 +204,18 @@ class Nursery implements Scope, WaiterGroup, WaitOwner {
   /** The end of a task never fails its branch. */
   branchFailed(): void {}
 
+  /** What it waits on. For dumps. */
+  "~branches"(): Iterable<Waiter> {
+    return this.#children.keys();
+  }
+
   killChildren(reason: unknown): void {
     for (const child of this.#children.values()) killTask(child, reason);
   }
 
   /** Waits for the end of a child, out of reach of kills. */
   #childEnd(): Promise<void> {
-    return new Waiter<void>().parkFor(null, this.#closing);
+    return new Waiter<void>().parkShielded(this.#closing);
   }
 
   #childFailed(task: Task): void {

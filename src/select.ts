@@ -213,6 +213,11 @@ class Selecting implements WaiterGroup, WaitOwner {
     this["~waiterLeft"]();
   }
 
+  /** What it waits on. For dumps. */
+  "~branches"(): Iterable<Waiter | null> {
+    return this.#branches;
+  }
+
   /** The wait is over: no branch stays enlisted. */
   "~waiterLeft"(): void {
     this.#branches.forEach((branch, i) => {

@@ -42,6 +42,8 @@ export function after(ms: number): Selectable<void> {
   return { "~select": new After(ms) };
 }
 
+const AFTER = new WaitList({ [Symbol.toStringTag]: "after" }, "after");
+
 class After implements SelectCase<void> {
   readonly #ms: number;
 
@@ -59,7 +61,7 @@ class After implements SelectCase<void> {
 
   enlist(branch: SelectBranch<void>): void {
     const target: TimerTarget = { timeUp: () => branch.settle(this.take()) };
-    (branch as Waiter).payload = clock.on.set(target, this.#ms);
+    enlist(branch, AFTER, clock.on.set(target, this.#ms));
   }
 
   delist(branch: SelectBranch<void>): void {

@@ -177,6 +177,11 @@ class Many<W extends Waitable> implements WaiterGroup, WaitOwner {
     this.branchSettled(branch);
   }
 
+  /** What it waits on. For dumps. */
+  "~branches"(): Iterable<Waiter> {
+    return this.#branches.keys();
+  }
+
   "~waiterLeft"(): void {
     if (!this.#each) this.end();
   }

@@ -14,6 +14,8 @@
 //     unless it had its own before.
 //  3. `storage` is made by the first runIn(): a program that never spawns never touches it.
 //  4. cancel() is not recursive: a chain 100,000 deep is worked off as a list.
+//  5. A wait that no kill of its task reaches (behind a shield, or shielded itself) is told to the top
+//     context, so that a dump can show it. Nothing holds a context that has no wait and was not ended.
 // Source: Trio's cancel scopes, level-triggered cancellation.
 
 import { type AsyncStorage, asyncStorage } from "./host.ts";
@@ -23,6 +25,9 @@ export interface Cancellable {
   /** Ends the wait with `reason`. */
   cancel(reason: unknown): void;
 }
+
+/** See `#parked` of {@linkcode Context}. */
+const APART: Cancellable = { cancel: () => {} };
 
 /** One node of the tree. */
 export class Context {
@@ -42,7 +47,8 @@ export class Context {
   /** Task locals, never changed in place: a spawn copies the reference. */
   locals: ReadonlyMap<unknown, unknown> | null = null;
 
-  // Most contexts have one parked wait and no child at a time: no list until there are two.
+  // Most contexts have one parked wait and no child at a time: no list until there are two. Where a
+  // cancel of the top does not reach, the place of the one is taken by APART, and the list has them all.
   #parked: Cancellable | null = null;
   #more: Set<Cancellable> | null = null;
   #children: Set<Context> | null = null;
@@ -56,7 +62,11 @@ export class Context {
     this.task = parent === null ? undefined : parent.task;
     this.greenlet = parent === null ? null : parent.greenlet;
     this.coroutine = parent === null ? null : parent.coroutine;
-    if (parent === null || shielded) return;
+    if (parent === null) return;
+    if (this.task !== undefined && (shielded || parent.cancelled || parent.#parked === APART)) {
+      this.#parked = APART;
+    }
+    if (shielded) return;
     if (parent.cancelled) {
       this.cancelled = true;
       this.reason = parent.reason;
@@ -83,18 +93,60 @@ export class Context {
 
   /** Remembers a wait that has parked here. */
   add(wait: Cancellable): void {
-    if (this.#parked === null) this.#parked = wait;
-    else (this.#more ??= new Set()).add(wait);
+    if (this.#parked === null) {
+      this.#parked = wait;
+      return;
+    }
+    (this.#more ??= new Set()).add(wait);
+    if (this.#parked === APART) this.#top.addApart(wait);
   }
 
   /** Forgets a wait that has ended. */
   remove(wait: Cancellable): void {
-    if (this.#parked === wait) this.#parked = null;
-    else this.#more?.delete(wait);
+    if (this.#parked === wait) {
+      this.#parked = null;
+      return;
+    }
+    // What is not in the list is a shielded wait.
+    const listed = this.#more !== null && this.#more.delete(wait);
+    if (!listed || this.#parked === APART) this.#top.removeApart(wait);
+  }
+
+  /** Remembers a wait that has parked here out of reach of {@linkcode Context.cancel}. */
+  addShielded(wait: Cancellable): void {
+    this.#top.addApart(wait);
+  }
+
+  /** Remembers a wait below that a cancel of this top context does not reach; for subclasses. */
+  addApart(_wait: Cancellable): void {}
+
+  /** Takes back {@linkcode Context.addApart}. */
+  removeApart(_wait: Cancellable): void {}
+
+  /** The waits that a cancel of this top context would end. */
+  waits(): Cancellable[] {
+    const found: Cancellable[] = [];
+    const contexts: Context[] = [this];
+    // The list grows while it is worked off.
+    for (const context of contexts) {
+      if (context.#parked !== null) found.push(context.#parked);
+      if (context.#more !== null) { for (const wait of context.#more) found.push(wait); }
+      if (context.#children !== null) {
+        for (const child of context.#children) contexts.push(child);
+      }
+    }
+    return found;
   }
 
   /** Called once when this context is cancelled, after its waits were; for subclasses. */
   wasCancelled(_reason: unknown): void {}
+
+  get #top(): Context {
+    // deno-lint-ignore no-this-alias -- the walk begins here
+    let top: Context = this;
+    while (top.parent !== null) top = top.parent;
+    return top;
+  }
 
   #cancelOne(reason: unknown): void {
     if (this.cancelled) return;

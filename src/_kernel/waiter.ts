@@ -17,6 +17,7 @@
 //  4. `live` counts the parked waiters that have a promise.
 // Source: Go's sudog, gevent's Waiter, Kotlin's CancellableContinuation.
 
+import { config } from "../config.ts";
 import { TimeoutError } from "../errors.ts";
 import { type AbortTarget, checkSignal, unwatchAbort, watchAbort } from "./abort.ts";
 import { checkMs, clock, type Timer, type TimerTarget } from "./clock.ts";
@@ -80,6 +81,8 @@ export class Waiter<T = any> implements Cancellable, AbortTarget, TimerTarget, R
   payload: unknown;
   settled = false;
   context: Context | null = null;
+  /** When it parked, in whole milliseconds of the clock, if `config.waitTimes` was on; else -1. */
+  since = -1;
   #resolve: (value: unknown) => void = NEVER_PARKED;
   #reject: (reason: unknown) => void = NEVER_PARKED;
   #signal: AbortSignal | null = null;
@@ -100,7 +103,17 @@ export class Waiter<T = any> implements Cancellable, AbortTarget, TimerTarget, R
     return this.parkFor(currentContext(), list, options, expiry);
   }
 
-  /** {@linkcode park} for a given context; `null` parks out of reach of kills and limits. */
+  /** {@linkcode park} out of reach of kills and limits; it still counts as a wait of the caller. */
+  parkShielded(list: WaitList, options?: WaitOptions, expiry: unknown = REJECT): Promise<T> {
+    const context = currentContext();
+    if (context !== null) {
+      this.context = context;
+      context.addShielded(this);
+    }
+    return this.parkFor(null, list, options, expiry);
+  }
+
+  /** {@linkcode park} for a given context; `null` is nobody, out of reach of kills and limits. */
   parkFor(
     context: Context | null,
     list: WaitList,
@@ -112,6 +125,7 @@ export class Waiter<T = any> implements Cancellable, AbortTarget, TimerTarget, R
     this.#reject = capturedReject;
     list.push(this);
     live++;
+    if (config.waitTimes) this.since = Math.floor(clock.on.now());
     if (context !== null) {
       this.context = context;
       context.add(this);
