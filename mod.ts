@@ -46,6 +46,15 @@ export {
   KilledError,
   TimeoutError,
 } from "./src/errors.ts";
+export {
+  currentGreenlet,
+  Greenlet,
+  greenlet,
+  type GreenletBody,
+  type GreenletOptions,
+  type GreenletTrace,
+  setTrace,
+} from "./src/greenlet.ts";
 export { joinAll, type JoinAllOptions, killAll } from "./src/join.ts";
 export { shield } from "./src/shield.ts";
 export { sleep } from "./src/sleep.ts";

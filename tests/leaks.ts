@@ -12,10 +12,16 @@ import { afterEach } from "node:test";
 import { clock } from "../src/_kernel/clock.ts";
 import { liveWaiters } from "../src/_kernel/waiter.ts";
 
-/** Call once at the top of a test file: asserts after each test that nothing is parked. */
+/** Call once at the top of a test file: fails when a test leaves something parked. */
 export function noLeaks(): void {
   afterEach(() => {
-    assertEquals(liveWaiters(), 0, "waiters are left");
-    assertEquals(clock.on.size, 0, "timers are left");
+    try {
+      assertEquals(liveWaiters(), 0, "waiters are left");
+      assertEquals(clock.on.size, 0, "timers are left");
+    } catch (error) {
+      // Deno swallows what a hook throws; a floating rejection fails the run everywhere.
+      void Promise.reject(error);
+      throw error;
+    }
   });
 }
