@@ -36,6 +36,7 @@ export {
   type Receiver,
   type Sender,
 } from "./src/channel.ts";
+export { type Coroutine, coroutine, type CoroutineOf } from "./src/coroutine.ts";
 export {
   ChannelClosedError,
   CoroutineEndedError,
@@ -56,6 +57,15 @@ export {
   setTrace,
 } from "./src/greenlet.ts";
 export { joinAll, type JoinAllOptions, killAll } from "./src/join.ts";
+export { mapStage, type MapStageOptions } from "./src/map_stage.ts";
+export {
+  type Pipeline,
+  pipeline,
+  type PipelineOptions,
+  type PipelineSource,
+  type Stage,
+} from "./src/pipeline.ts";
+export { produce, type ProduceOptions } from "./src/produce.ts";
 export { shield } from "./src/shield.ts";
 export { sleep } from "./src/sleep.ts";
 export { spawn, spawnLater } from "./src/spawn.ts";
