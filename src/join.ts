@@ -57,10 +57,10 @@ export interface JoinAllOptions extends WaitOptions {
  * assertEquals(ended.map((task) => task.value), [1, 2, 3]);
  * ```
  */
-export async function joinAll<T>(
-  tasks: Iterable<Task<T>>,
+export async function joinAll<T extends Task>(
+  tasks: Iterable<T>,
   options: JoinAllOptions = {},
-): Promise<Array<Task<T>>> {
+): Promise<T[]> {
   const unique = taskSet("join tasks", tasks);
   const { count, raiseError = false, killOthers = false } = options;
   if (count !== undefined && count !== Infinity && !(Number.isInteger(count) && count >= 0)) {
@@ -69,7 +69,7 @@ export async function joinAll<T>(
   const refused = refuse("join tasks", options);
   if (refused !== null) return refused;
   const current = currentTask();
-  if (current !== undefined && unique.has(current as Task<T>) && !current.ready) {
+  if (current !== undefined && unique.has(current as T) && !current.ready) {
     throw new DeadlockError(`Cannot join tasks: task "${current.name}" would wait for itself`);
   }
   const join = new Join(unique, count ?? Infinity, raiseError);
@@ -132,20 +132,20 @@ async function killEach(
 }
 
 /** The wait for the end of several tasks. */
-class Join<T> implements WaiterGroup, WaitOwner {
+class Join<T extends Task> implements WaiterGroup, WaitOwner {
   readonly [Symbol.toStringTag] = "joinAll";
   /** The task whose failure ended the wait. */
-  failed: Task<T> | undefined = undefined;
-  readonly #ended: Array<Task<T>> = [];
+  failed: T | undefined = undefined;
+  readonly #ended: T[] = [];
   readonly #count: number;
   readonly #raiseError: boolean;
   readonly #branches: Waiter[] = [];
   readonly #list: WaitList = new WaitList(this, "join tasks");
 
-  constructor(tasks: Set<Task<T>>, count: number, raiseError: boolean) {
+  constructor(tasks: Set<T>, count: number, raiseError: boolean) {
     this.#count = Math.min(count, tasks.size);
     this.#raiseError = raiseError;
-    const running: Array<Task<T>> = [];
+    const running: T[] = [];
     for (const task of tasks) (task.ready ? this.#ended : running).push(task);
     this.#ended.sort((a, b) => endOrder(a) - endOrder(b));
     const failed = raiseError ? this.#ended.findIndex((task) => task.state === "failed") : -1;
@@ -155,19 +155,19 @@ class Join<T> implements WaiterGroup, WaitOwner {
   }
 
   /** Resolves to the ended tasks. */
-  wait(options?: WaitOptions): Promise<Array<Task<T>>> {
+  wait(options?: WaitOptions): Promise<T[]> {
     if (this.#done) return Promise.resolve(this.#ended);
-    return new Waiter<Array<Task<T>>>().park(this.#list, options, this.#ended);
+    return new Waiter<T[]>().park(this.#list, options, this.#ended);
   }
 
   /** {@linkcode wait} out of reach of kills; rejects when `options.timeout` is over. */
-  waitShielded(options?: WaitOptions): Promise<Array<Task<T>>> {
+  waitShielded(options?: WaitOptions): Promise<T[]> {
     if (this.#done) return Promise.resolve(this.#ended);
-    return new Waiter<Array<Task<T>>>().parkFor(null, this.#list, options);
+    return new Waiter<T[]>().parkFor(null, this.#list, options);
   }
 
   branchSettled(_branch: Waiter, value: unknown): void {
-    const task = value as Task<T>;
+    const task = value as T;
     this.#ended.push(task);
     if (this.#raiseError && task.state === "failed") this.failed = task;
     if (!this.#done) return;
@@ -188,7 +188,7 @@ class Join<T> implements WaiterGroup, WaitOwner {
   }
 }
 
-function taskSet<T>(verb: string, tasks: Iterable<Task<T>>): Set<Task<T>> {
+function taskSet<T extends Task>(verb: string, tasks: Iterable<T>): Set<T> {
   if (
     typeof (tasks as Partial<Iterable<unknown>> | null | undefined)?.[Symbol.iterator] !==
       "function"

@@ -18,7 +18,7 @@
 
 import { type AbortTarget, unwatchAbort, watchAbort } from "./_kernel/abort.ts";
 import { clock, type Timer, type TimerTarget } from "./_kernel/clock.ts";
-import { Context, contextTravels, currentContext, runIn } from "./_kernel/current.ts";
+import { Context, contextTravels, currentContext, ROOT, runIn } from "./_kernel/current.ts";
 import { hooks } from "./_kernel/hooks.ts";
 import { macrotask } from "./_kernel/host.ts";
 import { enqueue, type Runnable } from "./_kernel/run_queue.ts";
@@ -507,7 +507,7 @@ class TaskContext extends Context implements Runnable, TimerTarget, AbortTarget 
   constructor(task: Task) {
     super(null);
     this.task = task;
-    this.locals = currentContext()?.base.locals ?? null;
+    this.locals = (currentContext() ?? ROOT).base.locals;
   }
 
   startIn(ms: number): void {

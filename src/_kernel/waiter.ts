@@ -233,8 +233,11 @@ export function refuse(verb: string, options?: WaitOptions): Promise<never> | nu
 
 /** {@linkcode refuse} for what a kill does not hold back: only the options count. */
 export function refuseOptions(verb: string, options: WaitOptions): Promise<never> | null {
-  const { signal, timeout } = options;
   try {
+    if (typeof options !== "object" || options === null) {
+      throw new TypeError(`Cannot ${verb}: options must be an object, got ${String(options)}`);
+    }
+    const { signal, timeout } = options;
     if (timeout != null) checkMs(verb, "timeout", timeout);
     if (signal == null) return null;
     checkSignal(verb, signal);
