@@ -7,8 +7,10 @@
  * @module
  */
 
+import { runOutside } from "./_kernel/current.ts";
 import { WaitList, type WaitOwner } from "./_kernel/wait_list.ts";
 import { refuse, Waiter, type WaitOptions } from "./_kernel/waiter.ts";
+import { Task } from "./task.ts";
 
 /**
  * Waits for a promise that this library did not make, so that a kill, a signal or a timeout ends the
@@ -42,10 +44,13 @@ export function until<T>(promise: PromiseLike<T>, options?: WaitOptions): Promis
       new TypeError(`Cannot wait until: promise must have then(), got ${typeof promise}`),
     );
   }
+  if (promise instanceof Task) return promise.get(options);
+  // Subscribed in any case: who asks takes over its rejection.
+  const waits = Waits.of(promise);
   const refused = refuse("wait until", options);
   if (refused !== null) return refused;
-  const waits = Waits.of(promise);
-  if (waits.settled) return Promise.resolve(promise) as Promise<Awaited<T>>;
+  if (waits.failed) return Promise.reject(waits.result);
+  if (waits.settled) return Promise.resolve(waits.result as Awaited<T>);
   return new Waiter<Awaited<T>>().park(waits.list, options);
 }
 
@@ -54,33 +59,36 @@ class Waits implements WaitOwner {
   readonly [Symbol.toStringTag] = "Promise";
   readonly list: WaitList = new WaitList(this, "wait until");
   settled = false;
+  failed = false;
+  /** The value or the error. */
+  result: unknown = undefined;
 
   static readonly #all: WeakMap<object, Waits> = new WeakMap();
 
-  /** The one subscription that a promise gets in its life. */
+  /** The one subscription that a promise gets in its life; it belongs to no task. */
   static of(promise: PromiseLike<unknown>): Waits {
     let waits = Waits.#all.get(promise);
     if (waits === undefined) {
       Waits.#all.set(promise, waits = new Waits());
-      waits.#subscribe(promise);
+      runOutside(subscribe, promise, waits);
     }
     return waits;
   }
 
-  #subscribe(promise: PromiseLike<unknown>): void {
-    Promise.resolve(promise).then(
-      (value) => {
-        this.settled = true;
-        for (let waiter = this.list.first; waiter !== null; waiter = this.list.first) {
-          waiter.settle(value);
-        }
-      },
-      (error) => {
-        this.settled = true;
-        for (let waiter = this.list.first; waiter !== null; waiter = this.list.first) {
-          waiter.fail(error);
-        }
-      },
-    );
+  settle(failed: boolean, result: unknown): void {
+    this.settled = true;
+    this.failed = failed;
+    this.result = result;
+    for (let waiter = this.list.first; waiter !== null; waiter = this.list.first) {
+      if (failed) waiter.fail(result);
+      else waiter.settle(result);
+    }
   }
+}
+
+function subscribe(promise: PromiseLike<unknown>, waits: Waits): void {
+  Promise.resolve(promise).then(
+    (value) => waits.settle(false, value),
+    (error) => waits.settle(true, error),
+  );
 }

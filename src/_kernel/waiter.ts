@@ -234,15 +234,23 @@ export function refuse(verb: string, options?: WaitOptions): Promise<never> | nu
 /** {@linkcode refuse} for what a kill does not hold back: only the options count. */
 export function refuseOptions(verb: string, options: WaitOptions): Promise<never> | null {
   try {
-    if (typeof options !== "object" || options === null) {
-      throw new TypeError(`Cannot ${verb}: options must be an object, got ${String(options)}`);
-    }
-    const { signal, timeout } = options;
-    if (timeout != null) checkMs(verb, "timeout", timeout);
-    if (signal == null) return null;
-    checkSignal(verb, signal);
-    return signal.aborted ? Promise.reject(signal.reason) : null;
+    checkOptions(verb, options);
   } catch (error) {
     return Promise.reject(error);
   }
+  return options.signal?.aborted === true ? Promise.reject(options.signal.reason) : null;
+}
+
+/**
+ * Checks the options of a wait.
+ *
+ * @throws {TypeError} If one has the wrong type.
+ * @throws {RangeError} If the timeout is negative or NaN.
+ */
+export function checkOptions(verb: string, options: WaitOptions): void {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`Cannot ${verb}: options must be an object, got ${String(options)}`);
+  }
+  if (options.timeout != null) checkMs(verb, "timeout", options.timeout);
+  if (options.signal != null) checkSignal(verb, options.signal);
 }
