@@ -384,10 +384,11 @@ export class Greenlet implements AsyncDisposable {
       );
     }
     for (let up: Greenlet | null = parent; up !== null; up = up.#parent) {
-      if (up !== this) continue;
-      throw new GreenletError(
-        `Cannot set parent of greenlet "${this.name}": parents must not form a cycle, got "${parent.name}" below it`,
-      );
+      if (up === this) {
+        throw new GreenletError(
+          `Cannot set parent of greenlet "${this.name}": parents must not form a cycle, got "${parent.name}" below it`,
+        );
+      }
     }
     this.#parent = parent;
   }

@@ -79,7 +79,7 @@ export interface MapStageOptions {
 export function mapStage<A, B>(
   fn: (value: A) => B,
   options: MapStageOptions = {},
-): (input: AsyncIterable<A> | Iterable<A>) => AsyncIterableIterator<Awaited<B>, undefined> {
+): (input: AsyncIterable<A> | Iterable<A>) => AsyncIterableIterator<Awaited<B>> {
   if (typeof fn !== "function") {
     throw new TypeError(
       `Cannot create stage: fn must be a function, got ${fn === null ? "null" : typeof fn}`,
@@ -110,7 +110,7 @@ let pull: <A, B>(stage: MapIterator<A, B>) => void;
 let stopAll: <A, B>(stage: MapIterator<A, B>) => Promise<void>;
 
 class MapIterator<A, B>
-  implements AsyncIterableIterator<B, undefined>, AsyncDisposable, WaiterGroup, WaitOwner {
+  implements AsyncIterableIterator<B>, AsyncDisposable, WaiterGroup, WaitOwner {
   readonly #fn: (value: A) => unknown;
   readonly #source: AsyncIterable<A> | Iterable<A>;
   readonly #concurrency: number;

@@ -50,7 +50,7 @@ export interface PipelineOptions {
 }
 
 /** What a pipeline gives: an iterator for one loop. Disposing it is leaving that loop. */
-export interface Pipeline<T> extends AsyncIterableIterator<T, undefined>, AsyncDisposable {
+export interface Pipeline<T> extends AsyncIterableIterator<T>, AsyncDisposable {
   /** The next value; starts the stages. Parks while there is none. */
   next(): Promise<IteratorResult<T, undefined>>;
   /** Stops all stages and resolves when their clean-up is done. */
@@ -365,7 +365,7 @@ async function stopAll(
 type Opener = (owner: ProducerOwner) => SourceInput;
 
 /** The source as the first stage reads it: opened at the first read, left once. */
-class SourceInput implements AsyncIterableIterator<unknown, undefined>, Leavable {
+class SourceInput implements AsyncIterableIterator<unknown>, Leavable {
   readonly #open: () => AsyncIterator<unknown>;
   readonly #owner: ProducerOwner;
   #iterator: AsyncIterator<unknown> | null = null;

@@ -245,12 +245,12 @@ class ProducedReceiver<T> implements Receiver<T>, AsyncDisposable {
 
   values(
     options: { closeOnReturn?: boolean | undefined } = {},
-  ): AsyncIterableIterator<T, undefined> {
+  ): AsyncIterableIterator<T> {
     if (options.closeOnReturn === false) return this.#channel.values();
     return new ProducedIterator<T, T>(this.#producer, this.#channel.values(), true);
   }
 
-  chunks(max?: number): AsyncIterableIterator<T[], undefined> {
+  chunks(max?: number): AsyncIterableIterator<T[]> {
     return new ProducedIterator<T, T[]>(this.#producer, this.#channel.chunks(max), false);
   }
 
@@ -301,7 +301,7 @@ class ProducedReceiver<T> implements Receiver<T>, AsyncDisposable {
     return this.#channel["~select"];
   }
 
-  [Symbol.asyncIterator](): AsyncIterableIterator<T, undefined> {
+  [Symbol.asyncIterator](): AsyncIterableIterator<T> {
     return this.values();
   }
 
@@ -314,10 +314,9 @@ class ProducedReceiver<T> implements Receiver<T>, AsyncDisposable {
  * Iterates over a producer: values, or chunks of them. Whatever ends it stops the producer, and
  * waits for its clean-up. For {@linkcode produce} and `pipeline`.
  */
-export class ProducedIterator<T, R>
-  implements AsyncIterableIterator<R, undefined>, AsyncDisposable {
+export class ProducedIterator<T, R> implements AsyncIterableIterator<R>, AsyncDisposable {
   readonly #producer: Producer<T>;
-  readonly #inner: AsyncIterableIterator<R, undefined>;
+  readonly #inner: AsyncIterableIterator<R>;
   /** Whether it iterates over single values, which can be had without the inner iterator. */
   readonly #single: boolean;
   #left = false;
@@ -330,7 +329,7 @@ export class ProducedIterator<T, R>
   };
 
   /** Creates an iterator of `producer`; `inner` is the one of its channel. */
-  constructor(producer: Producer<T>, inner: AsyncIterableIterator<R, undefined>, single: boolean) {
+  constructor(producer: Producer<T>, inner: AsyncIterableIterator<R>, single: boolean) {
     this.#producer = producer;
     this.#inner = inner;
     this.#single = single;
