@@ -179,7 +179,7 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
   static {
     nextOf = (channel, iterator) => channel.#next(iterator);
     canSend = (channel) =>
-      channel.#receivers.size > 0 || channel.#buffer.size < channel.#capacity ||
+      channel.#receivers.first !== null || channel.#buffer.size < channel.#capacity ||
       channel.#overflow !== "wait";
     sendNow = (channel, value) => {
       if (!channel.#put(value)) channel.#undelivered(value);
@@ -670,24 +670,24 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
 
   /** Whether a value can be taken at once. */
   get #ready(): boolean {
-    return this.#buffer.size > 0 || this.#senders.size > 0;
+    return this.#buffer.size > 0 || this.#senders.first !== null;
   }
 
   /** Takes a value, and lets the first waiting sender into the freed slot. Only when ready. */
   #take(): T {
     if (this.#buffer.size === 0) return settleSender<T>(this.#senders);
     const value = this.#buffer.shift();
-    if (this.#senders.size > 0) this.#buffer.push(settleSender<T>(this.#senders));
+    if (this.#senders.first !== null) this.#buffer.push(settleSender<T>(this.#senders));
     return value;
   }
 
   /** Takes up to `max` values at once. Only when ready. */
   #takeMany(max: number): T[] {
     const values = this.#buffer.take(Math.min(max, this.#buffer.size));
-    while (values.length < max && this.#senders.size > 0) {
+    while (values.length < max && this.#senders.first !== null) {
       values.push(settleSender<T>(this.#senders));
     }
-    while (this.#senders.size > 0 && this.#buffer.size < this.#capacity) {
+    while (this.#senders.first !== null && this.#buffer.size < this.#capacity) {
       this.#buffer.push(settleSender<T>(this.#senders));
     }
     return values;

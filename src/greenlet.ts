@@ -243,7 +243,8 @@ export class Greenlet implements AsyncDisposable {
     const origin = current(context);
     const waiter = this.#waits.first;
     if (
-      waiter === null || trace !== null || origin.#waits.size > 0 || origin.#root !== this.#root ||
+      waiter === null || trace !== null || origin.#waits.first !== null ||
+      origin.#root !== this.#root ||
       origin.#state === DEAD
     ) {
       return this.#enter("switch to", origin, context, { failed: false, value, args });
@@ -431,7 +432,7 @@ export class Greenlet implements AsyncDisposable {
   #describe(): string {
     if (this.#state === UNSTARTED) return "pending";
     if (this.#state === DEAD) return "dead";
-    const place = this.#waits.size > 0
+    const place = this.#waits.first !== null
       ? "suspended"
       : current(currentContext()) === this
       ? "current"
@@ -463,7 +464,7 @@ export class Greenlet implements AsyncDisposable {
   /** Why `origin` may not hand over to this greenlet, `null` if it may. */
   #refuse(verb: string, origin: Greenlet): GreenletError | null {
     const action = `Cannot ${verb} greenlet "${this.name}"`;
-    if (origin.#waits.size > 0) {
+    if (origin.#waits.first !== null) {
       return new GreenletError(
         `${action}: the caller "${origin.name}" must not wait in another switch; await that one first`,
       );
@@ -477,7 +478,9 @@ export class Greenlet implements AsyncDisposable {
       );
     }
     const target = nearestAlive(this);
-    if (target === origin || target.#state === UNSTARTED || target.#waits.size > 0) return null;
+    if (target === origin || target.#state === UNSTARTED || target.#waits.first !== null) {
+      return null;
+    }
     return new GreenletError(`${action}: "${target.name}" must be suspended in a switch, it runs`);
   }
 
@@ -551,7 +554,7 @@ export class Greenlet implements AsyncDisposable {
   /** The body has ended: control goes to the parent. */
   static #finish(greenlet: Greenlet, failed: boolean, value: unknown): void {
     const heir = greenlet.#heir;
-    const target = heir !== null && heir.#waits.size > 0 ? heir : greenlet.#parent!;
+    const target = heir !== null && heir.#waits.first !== null ? heir : greenlet.#parent!;
     Greenlet.#end(greenlet);
     failed = failed && !(value instanceof GreenletExit);
     Greenlet.#deliver(greenlet, target, { failed, value, args: null });

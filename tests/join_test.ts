@@ -145,6 +145,7 @@ test("joinAll() takes tasks of several types at once", async () => {
 
 test("joinAll() rejects with a TypeError for what is not iterable, or no task", async () => {
   await using task = parked();
+  await idle();
   for (const tasks of [undefined, null, 7, {}, task]) {
     await assertRejects(
       () => joinAll(tasks as never),
