@@ -40,6 +40,7 @@ export {
 } from "./src/channel.ts";
 export { config } from "./src/config.ts";
 export { Dump, dump, type TaskDump } from "./src/dump.ts";
+export { type Coroutine, coroutine, type CoroutineOf } from "./src/coroutine.ts";
 export {
   BlockedError,
   ChannelClosedError,
@@ -52,7 +53,25 @@ export {
   QueueClosedError,
   TimeoutError,
 } from "./src/errors.ts";
+export {
+  currentGreenlet,
+  Greenlet,
+  greenlet,
+  type GreenletBody,
+  type GreenletOptions,
+  type GreenletTrace,
+  setTrace,
+} from "./src/greenlet.ts";
 export { joinAll, type JoinAllOptions, killAll } from "./src/join.ts";
+export { mapStage, type MapStageOptions } from "./src/map_stage.ts";
+export {
+  type Pipeline,
+  pipeline,
+  type PipelineOptions,
+  type PipelineSource,
+  type Stage,
+} from "./src/pipeline.ts";
+export { produce, type ProduceOptions } from "./src/produce.ts";
 export { shield } from "./src/shield.ts";
 export { sleep } from "./src/sleep.ts";
 export { spawn, spawnLater } from "./src/spawn.ts";

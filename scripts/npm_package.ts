@@ -47,7 +47,7 @@ export function npmPackage(): NpmPackage {
     exports: Object.fromEntries(exports),
     // Must be said: else npm obeys npm/.gitignore, and packs nothing of what is built.
     files: ["esm", "src"],
-    engines: { node: ">=20" },
+    engines: { node: ">=20.16" },
     sideEffects: false,
   };
 }

@@ -173,11 +173,13 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
   #failed = false;
   #reason: unknown = undefined;
   #receiveCase: SelectCase<T> | undefined = undefined;
+  /** Ends the source of a channel that is fed. */
+  #endSource: (() => Promise<void>) | undefined = undefined;
 
   static {
     nextOf = (channel, iterator) => channel.#next(iterator);
     canSend = (channel) =>
-      channel.#receivers.size > 0 || channel.#buffer.size < channel.#capacity ||
+      channel.#receivers.first !== null || channel.#buffer.size < channel.#capacity ||
       channel.#overflow !== "wait";
     sendNow = (channel, value) => {
       if (!channel.#put(value)) channel.#undelivered(value);
@@ -255,6 +257,11 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
    * ```
    */
   static unbounded<T>(options: Pick<ChannelOptions<T>, "onUndelivered" | "name"> = {}): Channel<T> {
+    if (typeof options !== "object" || options === null) {
+      throw new TypeError(
+        `Cannot create channel: options must be an object, got ${String(options)}`,
+      );
+    }
     const channel = new Channel<T>({ onUndelivered: options.onUndelivered, name: options.name });
     channel.#capacity = Infinity;
     return channel;
@@ -295,20 +302,39 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
       channel: Channel<T>,
       source: Iterable<T> | AsyncIterable<T>,
     ): Promise<void> {
+      let ended = false;
       try {
-        for await (const value of source) {
+        const { [Symbol.asyncIterator]: open } = source as Partial<AsyncIterable<T>>;
+        const iterator = open?.call(source) ?? (source as Iterable<T>)[Symbol.iterator]();
+        // Not `for await`: a source that gives nothing must end with the channel all the same.
+        channel.#endSource = async (): Promise<void> => {
+          if (ended) return;
+          ended = true;
+          try {
+            await iterator.return?.();
+          } catch (error) {
+            reportUnhandled(error);
+          }
+        };
+        for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) {
+          const value = open === undefined ? await next.value : next.value;
           if (channel.#closed) return channel.#undelivered(value);
           if (channel.#put(value)) continue;
+          if (channel.#overflow === "drop-newest") {
+            channel.#undelivered(value);
+            continue;
+          }
           try {
             await new Waiter<void>(value).parkFor(null, channel.#senders);
           } catch {
-            // Closed while it waited: the source ends by leaving the loop.
-            return channel.#undelivered(value);
+            return channel.#undelivered(value); // closed while it waited
           }
         }
+        ended = true;
         channel.close();
       } catch (error) {
-        channel.close(error);
+        ended = true;
+        if (!channel.close(error)) reportUnhandled(error);
       }
     }
   }
@@ -463,6 +489,8 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
       if (receiver.payload === VALUE || this.#failed) receiver.fail(this.#closeError());
       else receiver.settle(END);
     }
+    void this.#endSource?.();
+    this.#endSource = undefined;
     return true;
   }
 
@@ -507,6 +535,11 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
    * ```
    */
   values(options: { closeOnReturn?: boolean | undefined } = {}): AsyncIterableIterator<T> {
+    if (typeof options !== "object" || options === null) {
+      throw new TypeError(
+        `Cannot iterate channel: options must be an object, got ${String(options)}`,
+      );
+    }
     return new ChannelIterator<T, T>(this, RESULT, 1, options.closeOnReturn === true);
   }
 
@@ -528,6 +561,9 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
    * ```
    */
   chunks(max = 1024): AsyncIterableIterator<T[]> {
+    if (typeof max !== "number") {
+      throw new TypeError(`Cannot iterate chunks: max must be a number, got ${typeof max}`);
+    }
     if (!Number.isInteger(max) || max < 1) {
       throw new RangeError(`Cannot iterate chunks: max must be an integer >= 1, got ${max}`);
     }
@@ -552,12 +588,20 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
   toReadableStream(): ReadableStream<T> {
     const values = this.values();
     let cancelled = false;
-    return new ReadableStream<T>({
+    /** A value whose reader gave up its read: for the next one. */
+    let held: { readonly value: T } | null = null;
+    const stream = new ReadableStream<T>({
       pull: async (controller) => {
+        if (held !== null) {
+          controller.enqueue(held.value);
+          held = null;
+          return;
+        }
         const result = await values.next();
         if (result.done !== true) {
           // Cancelled between hand-over and here: the stream would drop the value silently.
           if (cancelled) this.#undelivered(result.value);
+          else if (!stream.locked) held = result;
           else controller.enqueue(result.value);
         } else if (!cancelled) {
           controller.close();
@@ -565,11 +609,13 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
       },
       cancel: async (reason) => {
         cancelled = true;
+        if (held !== null) this.#undelivered(held.value);
         await values.return!();
         if (reason === undefined) this.close();
         else this.close(reason);
       },
     }, { highWaterMark: 0 });
+    return stream;
   }
 
   /** Whether the channel is closed; values may be left in the buffer. */
@@ -625,24 +671,24 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
 
   /** Whether a value can be taken at once. */
   get #ready(): boolean {
-    return this.#buffer.size > 0 || this.#senders.size > 0;
+    return this.#buffer.size > 0 || this.#senders.first !== null;
   }
 
   /** Takes a value, and lets the first waiting sender into the freed slot. Only when ready. */
   #take(): T {
     if (this.#buffer.size === 0) return settleSender<T>(this.#senders);
     const value = this.#buffer.shift();
-    if (this.#senders.size > 0) this.#buffer.push(settleSender<T>(this.#senders));
+    if (this.#senders.first !== null) this.#buffer.push(settleSender<T>(this.#senders));
     return value;
   }
 
   /** Takes up to `max` values at once. Only when ready. */
   #takeMany(max: number): T[] {
     const values = this.#buffer.take(Math.min(max, this.#buffer.size));
-    while (values.length < max && this.#senders.size > 0) {
+    while (values.length < max && this.#senders.first !== null) {
       values.push(settleSender<T>(this.#senders));
     }
-    while (this.#senders.size > 0 && this.#buffer.size < this.#capacity) {
+    while (this.#senders.first !== null && this.#buffer.size < this.#capacity) {
       this.#buffer.push(settleSender<T>(this.#senders));
     }
     return values;

@@ -7,16 +7,26 @@
  * @module
  */
 
+import { currentContext } from "./_kernel/current.ts";
 import { WaitList, type WaitOwner } from "./_kernel/wait_list.ts";
 import {
+  checkOptions,
   refuse,
-  refuseOptions,
   Waiter,
   type WaiterGroup,
   type WaitOptions,
 } from "./_kernel/waiter.ts";
-import { DeadlockError } from "./errors.ts";
-import { currentTask, endOrder, enlistEnd, observeTask, Task } from "./task.ts";
+import { DeadlockError, killError } from "./errors.ts";
+import {
+  currentTask,
+  endOrder,
+  enlistEnd,
+  holdTask,
+  killTask,
+  observeTask,
+  releaseTask,
+  Task,
+} from "./task.ts";
 
 /** Options of {@linkcode joinAll}. */
 export interface JoinAllOptions extends WaitOptions {
@@ -57,10 +67,10 @@ export interface JoinAllOptions extends WaitOptions {
  * assertEquals(ended.map((task) => task.value), [1, 2, 3]);
  * ```
  */
-export async function joinAll<T>(
-  tasks: Iterable<Task<T>>,
+export async function joinAll<T extends Task>(
+  tasks: Iterable<T>,
   options: JoinAllOptions = {},
-): Promise<Array<Task<T>>> {
+): Promise<T[]> {
   const unique = taskSet("join tasks", tasks);
   const { count, raiseError = false, killOthers = false } = options;
   if (count !== undefined && count !== Infinity && !(Number.isInteger(count) && count >= 0)) {
@@ -69,12 +79,11 @@ export async function joinAll<T>(
   const refused = refuse("join tasks", options);
   if (refused !== null) return refused;
   const current = currentTask();
-  if (current !== undefined && unique.has(current as Task<T>) && !current.ready) {
+  if (current !== undefined && unique.has(current as T) && !current.ready) {
     throw new DeadlockError(`Cannot join tasks: task "${current.name}" would wait for itself`);
   }
   const join = new Join(unique, count ?? Infinity, raiseError);
   const ended = await join.wait(options);
-  ended.forEach(observeTask);
   if (killOthers && ended.length < unique.size) await killEach(unique);
   if (join.failed !== undefined) throw join.failed.error;
   return ended;
@@ -100,16 +109,24 @@ export async function joinAll<T>(
  * assertEquals(tasks.map((task) => task.state), ["killed", "killed"]);
  * ```
  */
-export async function killAll(
+export function killAll(
   tasks: Iterable<Task>,
   reason?: unknown,
   options?: WaitOptions,
 ): Promise<void> {
-  const unique = taskSet("kill tasks", tasks);
-  const refused = options === undefined ? null : refuseOptions("kill tasks", options);
-  // A wrong option must not kill; an aborted signal only ends the wait.
-  if (refused !== null && options?.signal?.aborted !== true) return refused;
-  await killEach(unique, reason, options, refused);
+  let unique: Set<Task>;
+  try {
+    unique = taskSet("kill tasks", tasks);
+    if (options !== undefined) checkOptions("kill tasks", options);
+  } catch (error) {
+    return Promise.reject(error);
+  }
+  const current = currentTask();
+  const own = current !== undefined && unique.has(current);
+  const killed = killEach(unique, reason, options);
+  // What rejects with the kill of its own task counts as handled though nobody awaits it.
+  if (own) killed.catch(() => {});
+  return killed;
 }
 
 /** Kills `tasks` and waits, shielded, until all have ended; the caller's own end it cannot await. */
@@ -117,58 +134,65 @@ async function killEach(
   tasks: Set<Task>,
   reason?: unknown,
   options?: WaitOptions,
-  refused: Promise<never> | null = null,
 ): Promise<void> {
+  const error = killError(reason, "Task was killed");
   const current = currentTask();
-  let own: Promise<boolean> | undefined;
-  for (const task of tasks) {
-    const killed = task.kill(reason);
-    if (task === current && !task.ready) own = killed;
-  }
-  if (refused !== null) return refused;
-  if (own !== undefined) tasks.delete(current!);
+  const own = current !== undefined && !current.ready && tasks.delete(current);
+  for (const task of tasks) killTask(task, error);
+  if (own) killTask(current, error);
+  if (options?.signal?.aborted === true) throw options.signal.reason;
   await new Join(tasks, Infinity, false).waitShielded(options);
-  await own;
+  if (own) throw currentContext()!.reason;
 }
 
 /** The wait for the end of several tasks. */
-class Join<T> implements WaiterGroup, WaitOwner {
+class Join<T extends Task> implements WaiterGroup, WaitOwner {
   readonly [Symbol.toStringTag] = "tasks";
   /** The task whose failure ended the wait. */
-  failed: Task<T> | undefined = undefined;
-  readonly #ended: Array<Task<T>> = [];
+  failed: T | undefined = undefined;
+  #holds = false;
+  readonly #ended: T[] = [];
   readonly #count: number;
   readonly #raiseError: boolean;
   readonly #branches: Waiter[] = [];
   readonly #list: WaitList = new WaitList(this, "join tasks");
 
-  constructor(tasks: Set<Task<T>>, count: number, raiseError: boolean) {
+  constructor(tasks: Set<T>, count: number, raiseError: boolean) {
     this.#count = Math.min(count, tasks.size);
     this.#raiseError = raiseError;
-    const running: Array<Task<T>> = [];
+    const running: T[] = [];
     for (const task of tasks) (task.ready ? this.#ended : running).push(task);
     this.#ended.sort((a, b) => endOrder(a) - endOrder(b));
     const failed = raiseError ? this.#ended.findIndex((task) => task.state === "failed") : -1;
     if (failed >= 0 && failed < this.#count) this.failed = this.#ended[failed];
-    if (this.#done) this.#ended.length = failed >= 0 ? failed + 1 : this.#count;
+    if (this.#done) this.#ended.length = this.failed === undefined ? this.#count : failed + 1;
     else for (const task of running) this.#branches.push(enlistEnd(task, this));
   }
 
-  /** Resolves to the ended tasks. */
-  wait(options?: WaitOptions): Promise<Array<Task<T>>> {
-    if (this.#done) return Promise.resolve(this.#ended);
-    return new Waiter<Array<Task<T>>>().park(this.#list, options, this.#ended);
+  /** Resolves to the ended tasks, whose ends the caller then has got. */
+  async wait(options?: WaitOptions): Promise<T[]> {
+    // Until it is clear whether the caller gets them, nobody may call their failures unobserved.
+    this.#holds = true;
+    this.#ended.forEach(holdTask);
+    try {
+      if (!this.#done) await new Waiter<T[]>().park(this.#list, options, this.#ended);
+      this.#ended.forEach(observeTask);
+      return this.#ended;
+    } finally {
+      this.#ended.forEach(releaseTask);
+    }
   }
 
   /** {@linkcode wait} out of reach of kills; rejects when `options.timeout` is over. */
-  waitShielded(options?: WaitOptions): Promise<Array<Task<T>>> {
+  waitShielded(options?: WaitOptions): Promise<T[]> {
     if (this.#done) return Promise.resolve(this.#ended);
-    return new Waiter<Array<Task<T>>>().parkShielded(this.#list, options);
+    return new Waiter<T[]>().parkShielded(this.#list, options);
   }
 
   branchSettled(_branch: Waiter, value: unknown): void {
-    const task = value as Task<T>;
+    const task = value as T;
     this.#ended.push(task);
+    if (this.#holds) holdTask(task);
     if (this.#raiseError && task.state === "failed") this.failed = task;
     if (!this.#done) return;
     this.#list.first!.settle(this.#ended);
@@ -193,7 +217,7 @@ class Join<T> implements WaiterGroup, WaitOwner {
   }
 }
 
-function taskSet<T>(verb: string, tasks: Iterable<Task<T>>): Set<Task<T>> {
+function taskSet<T extends Task>(verb: string, tasks: Iterable<T>): Set<T> {
   if (
     typeof (tasks as Partial<Iterable<unknown>> | null | undefined)?.[Symbol.iterator] !==
       "function"

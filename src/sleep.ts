@@ -8,7 +8,7 @@
  */
 
 import { checkMs } from "./_kernel/clock.ts";
-import { enqueue } from "./_kernel/run_queue.ts";
+import { enqueueYield } from "./_kernel/run_queue.ts";
 import { WaitList } from "./_kernel/wait_list.ts";
 import { refuse, Waiter, type WaitOptions } from "./_kernel/waiter.ts";
 
@@ -52,7 +52,7 @@ export function sleep(ms = 0, options?: WaitOptions): Promise<void> {
     SLEEPERS,
     options?.signal == null ? undefined : { signal: options.signal },
   );
-  if (ms === 0) enqueue(waiter);
+  if (ms === 0) enqueueYield(waiter);
   else waiter.expire(ms, undefined);
   return slept;
 }

@@ -25,7 +25,9 @@ import {
   Context,
   contextTravels,
   currentContext,
+  ROOT,
   runIn,
+  runOutside,
 } from "./_kernel/current.ts";
 import { isThenable } from "./_kernel/foreign.ts";
 import { hooks } from "./_kernel/hooks.ts";
@@ -43,8 +45,8 @@ import {
 import { reportUnhandled } from "./_kernel/unhandled.ts";
 import { WaitList } from "./_kernel/wait_list.ts";
 import {
+  checkOptions,
   refuse,
-  refuseOptions,
   Waiter,
   type WaiterGroup,
   type WaitOptions,
@@ -100,9 +102,15 @@ export let enlistEnd: (task: Task, group: WaiterGroup) => Waiter;
 export let endOrder: (task: Task) => number;
 /** Notes that somebody got the end of the task; for `joinAll`. */
 export let observeTask: (task: Task) => void;
+/** Puts off the judgement of an ended task whose end somebody may still get; for `joinAll`. */
+export let holdTask: (task: Task) => void;
+/** Takes back {@linkcode holdTask}. */
+export let releaseTask: (task: Task) => void;
 /** Calls the function of a task whose turn has come. */
 let begin: (task: Task) => void;
-/** Does what `kill` does, without the wait; for `scope`. */
+/** Calls the links of a task that has ended. */
+let callLinks: (task: Task) => void;
+/** Does what `kill` does, without the wait; for those that kill many. */
 export let killTask: (task: Task, reason: unknown) => void;
 /** Tells the users of `task.signal` of a kill. */
 let abortSignal: (task: Task, reason: unknown) => void;
@@ -150,6 +158,8 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
   #result: unknown = undefined;
   #endOrder = 0;
   #observed = false;
+  /** How many still may get the end: it is judged when there are none. */
+  #holds = 0;
   #killed = false;
   #waiters: WaitList | null = null;
   #links: Array<Link> | null = null;
@@ -171,6 +181,12 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
     observeTask = (task) => {
       task.#observed = true;
     };
+    holdTask = (task) => {
+      task.#holds++;
+    };
+    releaseTask = (task) => {
+      if (--task.#holds === 0) task.#judgeLater();
+    };
     begin = (task) => {
       // Where the context does not travel (browsers) the function is told its task.
       const fn = task.#fn!, args = contextTravels() ? task.#args! : [...task.#args!, task];
@@ -188,10 +204,11 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
         task.#fail(error);
       }
     };
+    callLinks = (task) => task.#callLinks();
     killTask = (task, reason) => task.#kill(reason);
     abortSignal = (task, reason) => task.#controller?.abort(reason);
     judge = (task) => {
-      if (task.#observed) return;
+      if (task.#observed || task.#holds > 0) return;
       task.#observed = true;
       reportUnhandled(task.#result, task);
     };
@@ -295,14 +312,14 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
    */
   kill(reason?: unknown, options?: WaitOptions): Promise<boolean> {
     // A wrong option must not kill, an aborted signal only ends the wait.
-    const refused = options === undefined ? null : refuseOptions("kill task", options);
-    if (refused !== null && options?.signal?.aborted !== true) return refused;
-    this.#kill(reason);
-    if (this.#endOrder > 0) {
-      refused?.catch(ignore);
-      return Promise.resolve(true);
+    try {
+      if (options !== undefined) checkOptions("kill task", options);
+    } catch (error) {
+      return Promise.reject(error);
     }
-    if (refused !== null) return refused;
+    this.#kill(reason);
+    if (this.#endOrder > 0) return Promise.resolve(true);
+    if (options?.signal?.aborted === true) return Promise.reject(options.signal.reason);
     if (currentTask() === this) {
       const own = Promise.reject(this.#context.reason);
       own.catch(ignore); // not awaited, it must not count as an unhandled rejection
@@ -474,14 +491,15 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
 
   #queueLinks(): void {
     if (this.#links === null) return;
-    if (this.#links.some((link) => this.#concerns(link))) this.#observed = true;
-    enqueue({ run: () => this.#callLinks() });
+    this.#holds++;
+    enqueue({ run: () => runOutside(callLinks, this as Task) });
   }
 
   #callLinks(): void {
     // One at a time from the front: a link may unlink a later one.
     for (let link = this.#links?.shift(); link !== undefined; link = this.#links?.shift()) {
       if (!this.#concerns(link)) continue;
+      this.#observed = true;
       try {
         const returned = (link.callback as (task: this) => unknown)(this);
         if (isThenable(returned)) Promise.resolve(returned).catch(reportUnhandled);
@@ -489,6 +507,7 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
         reportUnhandled(error);
       }
     }
+    releaseTask(this as Task);
   }
 
   #concerns(link: Link): boolean {
@@ -512,7 +531,11 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
       for (let waiter = waiters.first; waiter !== null; waiter = waiters.first) this.#tell(waiter);
     }
     this.#queueLinks();
-    if (state === "failed" && !this.#observed) judgeLater(this as Task);
+    this.#judgeLater();
+  }
+
+  #judgeLater(): void {
+    if (this.#state === "failed" && !this.#observed) judgeLater(this as Task);
   }
 
   #tell(waiter: Waiter): void {
@@ -541,7 +564,7 @@ class TaskContext extends Context implements Runnable, TimerTarget, AbortTarget 
     super(null);
     this.task = task;
     const spawner = currentContext();
-    this.locals = spawner?.base.locals ?? null;
+    this.locals = (spawner ?? ROOT).base.locals;
     this.spawnerId = (spawner?.task as Task | undefined)?.id ?? 0;
     if (config.spawnStacks) spawnStacks.set(this, new Error().stack ?? "");
     this.#previous = lastLive;

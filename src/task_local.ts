@@ -71,7 +71,7 @@ export class TaskLocal<T> {
       throw new TypeError(`Cannot run with task local: fn must be a function, got ${typeof fn}`);
     }
     const context = currentContext();
-    const inner = new Context(context, false, true);
+    const inner = Context.part(context);
     inner.locals = new Map((context ?? ROOT).base.locals).set(this, value);
     return runIn(inner, fn);
   }

@@ -20,16 +20,15 @@ import type { Task } from "./task.ts";
  *
  * @example Told once
  * ```ts
- * import { onUnhandled, sleep, spawn } from "@baozi/baozi";
+ * import { Channel, onUnhandled, spawn } from "@baozi/baozi";
  * import { assertEquals } from "@std/assert";
  *
- * const seen: unknown[] = [];
- * using _hook = onUnhandled((error, task) => seen.push(task?.name, (error as Error).message));
+ * const told = new Channel<string>({ capacity: 1 });
+ * using _hook = onUnhandled((error, task) => told.trySend(`${task?.name}: ${error}`));
  * spawn({ name: "careless" }, () => {
  *   throw new Error("nobody looks");
  * });
- * await sleep(20);
- * assertEquals(seen, ["careless", "nobody looks"]);
+ * assertEquals(await told.receive(), "careless: Error: nobody looks");
  * ```
  */
 export function onUnhandled(hook: (error: unknown, task: Task | undefined) => void): Disposable {

@@ -2,13 +2,14 @@
 // Runs anywhere.
 
 /**
- * Foreign promises as waits of this library.
+ * Foreign promises as foreign of this library.
  *
  * @module
  */
 
 import { ForeignPromise, isThenable } from "./_kernel/foreign.ts";
 import { refuse, Waiter, type WaitOptions } from "./_kernel/waiter.ts";
+import { Task } from "./task.ts";
 
 /**
  * Waits for a promise that this library did not make, so that a kill, a signal or a timeout ends the
@@ -38,9 +39,11 @@ export function until<T>(promise: PromiseLike<T>, options?: WaitOptions): Promis
       new TypeError(`Cannot wait until: promise must have then(), got ${typeof promise}`),
     );
   }
+  if (promise instanceof Task) return promise.get(options);
+  // Subscribed in any case: who asks takes over its rejection.
+  const foreign = ForeignPromise.of(promise);
   const refused = refuse("wait until", options);
   if (refused !== null) return refused;
-  const foreign = ForeignPromise.of(promise);
   if (foreign.failed) return Promise.reject(foreign.result);
   if (foreign.settled) return Promise.resolve(foreign.result as Awaited<T>);
   return new Waiter<Awaited<T>>().park(foreign.list, options);

@@ -14,8 +14,6 @@
 //     unless it had its own before.
 //  3. `storage` is made by the first runIn(): a program that never spawns never touches it.
 //  4. cancel() is not recursive: a chain 100,000 deep is worked off as a list.
-//  5. A wait that no kill of its task reaches (behind a shield, or shielded itself) is told to the top
-//     context, so that a dump can show it. Nothing holds a context that has no wait and was not ended.
 // Source: Trio's cancel scopes, level-triggered cancellation.
 
 import { type AsyncStorage, asyncStorage } from "./host.ts";
@@ -26,9 +24,6 @@ export interface Cancellable {
   cancel(reason: unknown): void;
 }
 
-/** See `#parked` of {@linkcode Context}. */
-const APART: Cancellable = { cancel: () => {} };
-
 /** One node of the tree. */
 export class Context {
   readonly parent: Context | null;
@@ -36,8 +31,6 @@ export class Context {
   readonly shielded: boolean;
   /** Where task locals live: the context of the task, or of a `TaskLocal.run`. */
   readonly base: Context;
-  cancelled: boolean;
-  reason: unknown;
   /** The task it belongs to; opaque here. */
   task: unknown;
   /** The greenlet that runs here, if any; opaque here. */
@@ -47,38 +40,56 @@ export class Context {
   /** Task locals, never changed in place: a spawn copies the reference. */
   locals: ReadonlyMap<unknown, unknown> | null = null;
 
-  // Most contexts have one parked wait and no child at a time: no list until there are two. Where a
-  // cancel of the top does not reach, the place of the one is taken by APART, and the list has them all.
+  /** The node that is cancelled: this one, or the one above of which it is a part. */
+  readonly #node: Context;
+  /** A cancel of the top context does not reach this one: the top is told of its waits. */
+  readonly #apart: boolean;
+  #cancelled = false;
+  #reason: unknown = undefined;
+  // Most contexts have one parked wait and no child at a time: no list until there are two.
   #parked: Cancellable | null = null;
   #more: Set<Cancellable> | null = null;
   #children: Set<Context> | null = null;
 
-  constructor(parent: Context | null, shielded = false, ownLocals = false) {
+  /** Makes a node below `parent`, to be taken out by `end()` unless it is shielded. */
+  constructor(parent: Context | null, shielded = false, ownLocals = false, part = false) {
     this.parent = parent;
     this.shielded = shielded;
     this.base = parent === null || ownLocals ? this : parent.base;
-    this.cancelled = false;
-    this.reason = undefined;
+    this.#node = parent !== null && part ? parent.#node : this;
+    this.#apart = parent !== null && (shielded || parent.#node.#apart);
     this.task = parent === null ? undefined : parent.task;
     this.greenlet = parent === null ? null : parent.greenlet;
     this.coroutine = parent === null ? null : parent.coroutine;
-    if (parent === null) return;
-    if (this.task !== undefined && (shielded || parent.cancelled || parent.#parked === APART)) {
-      this.#parked = APART;
-    }
-    if (shielded) return;
-    if (parent.cancelled) {
-      this.cancelled = true;
-      this.reason = parent.reason;
+    if (parent === null || shielded || part) return;
+    const above = parent.#node;
+    if (above.#cancelled) {
+      this.#cancelled = true;
+      this.#reason = above.#reason;
     } else {
-      (parent.#children ??= new Set()).add(this);
+      (above.#children ??= new Set()).add(this);
     }
+  }
+
+  /** A part of `parent` with task locals of its own, that may be dropped without `end()`. */
+  static part(parent: Context | null): Context {
+    return new Context(parent, false, true, true);
+  }
+
+  /** Whether every wait here rejects. */
+  get cancelled(): boolean {
+    return this.#node.#cancelled;
+  }
+
+  /** What they reject with. */
+  get reason(): unknown {
+    return this.#node.#reason;
   }
 
   /** Cancels this context and all below it that no shield holds back. The first reason stays. */
   cancel(reason: unknown): void {
     if (this.cancelled) return;
-    cancelling.push(this, reason);
+    cancelling.push(this.#node, reason);
     if (cancelling.length > 2) return; // the outermost call works off the list
     for (let i = 0; i < cancelling.length; i += 2) {
       (cancelling[i] as Context).#cancelOne(cancelling[i + 1]);
@@ -88,33 +99,29 @@ export class Context {
 
   /** Leaves the tree; what is below it has ended too. */
   end(): void {
-    if (this.parent !== null) this.parent.#children?.delete(this);
+    if (this.parent !== null) this.parent.#node.#children?.delete(this);
   }
 
   /** Remembers a wait that has parked here. */
   add(wait: Cancellable): void {
-    if (this.#parked === null) {
-      this.#parked = wait;
-      return;
-    }
-    (this.#more ??= new Set()).add(wait);
-    if (this.#parked === APART) this.#top.addApart(wait);
-  }
-
-  /** Forgets a wait that has ended. */
-  remove(wait: Cancellable): void {
-    if (this.#parked === wait) {
-      this.#parked = null;
-      return;
-    }
-    // What is not in the list is a shielded wait.
-    const listed = this.#more !== null && this.#more.delete(wait);
-    if (!listed || this.#parked === APART) this.#top.removeApart(wait);
+    const node = this.#node;
+    if (node.#parked === null) node.#parked = wait;
+    else (node.#more ??= new Set()).add(wait);
+    if (node.#apart) this.#top.addApart(wait);
   }
 
   /** Remembers a wait that has parked here out of reach of {@linkcode Context.cancel}. */
   addShielded(wait: Cancellable): void {
     this.#top.addApart(wait);
+  }
+
+  /** Forgets a wait that has ended. */
+  remove(wait: Cancellable): void {
+    const node = this.#node;
+    if (node.#parked === wait) node.#parked = null;
+    // What is in neither place is a shielded wait.
+    else if (node.#more === null || !node.#more.delete(wait)) return this.#top.removeApart(wait);
+    if (node.#apart) this.#top.removeApart(wait);
   }
 
   /** Remembers a wait below that a cancel of this top context does not reach; for subclasses. */
@@ -149,9 +156,9 @@ export class Context {
   }
 
   #cancelOne(reason: unknown): void {
-    if (this.cancelled) return;
-    this.cancelled = true;
-    this.reason = reason;
+    if (this.#cancelled) return;
+    this.#cancelled = true;
+    this.#reason = reason;
     this.#parked?.cancel(reason);
     if (this.#more !== null) { for (const wait of this.#more) wait.cancel(reason); }
     if (this.#children !== null) {
@@ -202,6 +209,11 @@ export function runIn<A extends unknown[], R>(
   } finally {
     synchronous = before;
   }
+}
+
+/** Calls `fn` outside of all contexts: for callbacks of users, which belong to no task. */
+export function runOutside<A extends unknown[], R>(fn: (...args: A) => R, ...args: A): R {
+  return currentContext() === null ? fn(...args) : runIn(null, fn, ...args);
 }
 
 /** Whether any context was ever entered: before that nothing ambient needs a look. */

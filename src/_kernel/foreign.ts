@@ -12,6 +12,7 @@
 //     promise that never settles grows nothing.
 //  2. Who waits is served when the promise settles; what nobody waits for is dropped, never reported.
 
+import { runOutside } from "./current.ts";
 import {
   delist,
   enlist,
@@ -44,7 +45,8 @@ export class ForeignPromise implements WaitOwner, SelectCase<unknown> {
     let foreign = all.get(promise);
     if (foreign === undefined) {
       all.set(promise, foreign = new ForeignPromise());
-      foreign.#subscribe(promise);
+      // The subscription belongs to no task: a kill of the first who waits must not reach it.
+      runOutside(subscribe, promise, foreign);
     }
     return foreign;
   }
@@ -71,14 +73,7 @@ export class ForeignPromise implements WaitOwner, SelectCase<unknown> {
     delist(branch);
   }
 
-  #subscribe(promise: PromiseLike<unknown>): void {
-    Promise.resolve(promise).then(
-      (value) => this.#settle(false, value),
-      (error) => this.#settle(true, error),
-    );
-  }
-
-  #settle(failed: boolean, result: unknown): void {
+  settle(failed: boolean, result: unknown): void {
     this.settled = true;
     this.failed = failed;
     this.result = result;
@@ -89,4 +84,11 @@ export class ForeignPromise implements WaitOwner, SelectCase<unknown> {
     if (this.failed) failAll(this.list, this.result);
     else serveAll(this.list, this.result);
   }
+}
+
+function subscribe(promise: PromiseLike<unknown>, foreign: ForeignPromise): void {
+  Promise.resolve(promise).then(
+    (value) => foreign.settle(false, value),
+    (error) => foreign.settle(true, error),
+  );
 }

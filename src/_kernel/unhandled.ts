@@ -7,6 +7,7 @@
  * @module
  */
 
+import { runOutside } from "./current.ts";
 import { rejectUnhandled } from "./host.ts";
 
 /** Told of an error; `task` is the one that failed, if a task did. */
@@ -31,7 +32,7 @@ export function reportUnhandled(error: unknown, task?: unknown): void {
 export function tellUnhandled(error: unknown, task?: unknown): void {
   for (const { hook } of [...installed]) {
     try {
-      hook(error, task);
+      runOutside(hook, error, task);
     } catch (thrown) {
       // Telling the hooks of their own error could go on for ever.
       rejectUnhandled(thrown);

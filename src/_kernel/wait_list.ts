@@ -33,8 +33,8 @@ export class WaitList {
   readonly owner: WaitOwner;
   /** What is waited for, as a verb: "receive". */
   readonly verb: string;
-  size = 0;
-  #first: Waiter | null = null;
+  /** The waiter that came first, `null` if there is none. Changed by the list only. */
+  first: Waiter | null = null;
   #last: Waiter | null = null;
 
   constructor(owner: WaitOwner, verb: string) {
@@ -45,35 +45,45 @@ export class WaitList {
   /** Adds a waiter at the end. */
   push(waiter: Waiter): void {
     waiter.list = this;
-    waiter.previous = this.#last;
-    if (this.#last === null) this.#first = waiter;
-    else this.#last.next = waiter;
+    const last = this.#last;
+    if (last === null) {
+      this.first = waiter;
+    } else {
+      waiter.previous = last;
+      last.next = waiter;
+    }
     this.#last = waiter;
-    this.size++;
   }
 
   /** Takes the waiter that came first, `null` if there is none. */
   shift(): Waiter | null {
-    const first = this.#first;
+    const first = this.first;
     if (first !== null) this.remove(first);
     return first;
   }
 
-  /** The waiter that came first, left in place. */
-  get first(): Waiter | null {
-    return this.#first;
+  /** How many wait. O(n): for people, not for decisions. */
+  get size(): number {
+    let size = 0;
+    for (let waiter = this.first; waiter !== null; waiter = waiter.next) size++;
+    return size;
   }
 
   /** Removes a waiter of this list. */
   remove(waiter: Waiter): void {
-    const { previous, next } = waiter;
-    if (previous === null) this.#first = next;
-    else previous.next = next;
-    if (next === null) this.#last = previous;
-    else next.previous = previous;
-    waiter.previous = null;
-    waiter.next = null;
+    const previous = waiter.previous, next = waiter.next;
+    if (previous === null) {
+      this.first = next;
+    } else {
+      previous.next = next;
+      waiter.previous = null;
+    }
+    if (next === null) {
+      this.#last = previous;
+    } else {
+      next.previous = previous;
+      waiter.next = null;
+    }
     waiter.list = null;
-    this.size--;
   }
 }

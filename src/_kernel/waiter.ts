@@ -61,19 +61,11 @@ export function liveWaiters(): number {
   return live;
 }
 
-// The promise hands its two functions to `capture`, one for all: no closure per waiter.
-let capturedResolve: (value: unknown) => void;
-let capturedReject: (reason: unknown) => void;
-function capture(resolve: (value: unknown) => void, reject: (reason: unknown) => void): void {
-  capturedResolve = resolve;
-  capturedReject = reject;
-}
-
 const NEVER_PARKED = (): void => {};
 
 /** The waiter. `payload` is what the thing waited on needs to serve it: a sender's value, a mode. */
 // deno-lint-ignore no-explicit-any -- lists hold waiters of all types
-export class Waiter<T = any> implements Cancellable, AbortTarget, TimerTarget, Runnable {
+export class Waiter<T = any> implements Cancellable, Runnable {
   list: WaitList | null = null;
   next: Waiter | null = null;
   previous: Waiter | null = null;
@@ -85,9 +77,7 @@ export class Waiter<T = any> implements Cancellable, AbortTarget, TimerTarget, R
   since = -1;
   #resolve: (value: unknown) => void = NEVER_PARKED;
   #reject: (reason: unknown) => void = NEVER_PARKED;
-  #signal: AbortSignal | null = null;
-  #timer: Timer | null = null;
-  #expiry: unknown = REJECT;
+  #limits: Limits | null = null;
 
   constructor(payload: unknown = undefined, group: WaiterGroup | null = null) {
     this.payload = payload;
@@ -120,9 +110,12 @@ export class Waiter<T = any> implements Cancellable, AbortTarget, TimerTarget, R
     options?: WaitOptions,
     expiry: unknown = REJECT,
   ): Promise<T> {
-    const promise = new Promise<unknown>(capture);
-    this.#resolve = capturedResolve;
-    this.#reject = capturedReject;
+    // A closure per wait, which the engines keep off the heap; one shared function with two
+    // variables of the module was slower: Node 20 took 130 instead of 120 ns for a rendezvous.
+    const promise = new Promise<unknown>((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
     list.push(this);
     live++;
     if (config.waitTimes) this.since = Math.floor(clock.on.now());
@@ -132,10 +125,7 @@ export class Waiter<T = any> implements Cancellable, AbortTarget, TimerTarget, R
     }
     if (hooks.on !== null) hooks.on.parked?.(this);
     if (options !== undefined) {
-      if (options.signal != null) {
-        this.#signal = options.signal;
-        watchAbort(options.signal, this);
-      }
+      if (options.signal != null) (this.#limits ??= new Limits(this)).follow(options.signal);
       if (options.timeout != null) this.expire(options.timeout, expiry);
     }
     return promise as Promise<T>;
@@ -143,34 +133,31 @@ export class Waiter<T = any> implements Cancellable, AbortTarget, TimerTarget, R
 
   /** Ends the wait in `ms` milliseconds, with `expiry` as in {@linkcode park}. */
   expire(ms: number, expiry: unknown): void {
-    this.#expiry = expiry;
-    this.#timer = clock.on.set(this, ms);
+    (this.#limits ??= new Limits(this)).expire(ms, expiry);
   }
 
   /** Serves it: the wait resolves to `value`. Only for a waiter that has not ended. */
   settle(value: T): void {
-    if (this.group !== null) {
+    if (this.group === null) {
+      this.#end();
+      if (hooks.on === null) this.#resolve(value);
+      else tell(this, () => this.#resolve(value));
+    } else {
       this.#leaveGroup();
       this.group.branchSettled(this, value);
-      return;
     }
-    const resolve = this.#resolve;
-    this.#end();
-    if (hooks.on?.waking !== undefined) hooks.on.waking(this, () => resolve(value));
-    else resolve(value);
   }
 
   /** Ends the wait with an error. Only for a waiter that has not ended. */
   fail(error: unknown): void {
-    if (this.group !== null) {
+    if (this.group === null) {
+      this.#end();
+      if (hooks.on === null) this.#reject(error);
+      else tell(this, () => this.#reject(error));
+    } else {
       this.#leaveGroup();
       this.group.branchFailed(this, error);
-      return;
     }
-    const reject = this.#reject;
-    this.#end();
-    if (hooks.on?.waking !== undefined) hooks.on.waking(this, () => reject(error));
-    else reject(error);
   }
 
   /** Ends the wait from outside; nothing happens if it has ended. */
@@ -181,28 +168,24 @@ export class Waiter<T = any> implements Cancellable, AbortTarget, TimerTarget, R
     owner?.["~waiterLeft"]?.(this);
   }
 
+  /** Ends the wait because its limit of `ms` milliseconds is over. */
+  timeOut(ms: number, expiry: unknown): void {
+    if (this.settled) return;
+    const { owner, verb } = this.list!;
+    if (expiry === REJECT) {
+      this.fail(new TimeoutError(`Cannot ${verb}: the limit of ${ms} ms is over`, ms));
+    } else {
+      this.settle(expiry as T);
+    }
+    owner["~waiterLeft"]?.(this);
+  }
+
   /** Takes a branch of a group, whose wait is over, out of its list. */
   withdraw(): void {
     if (this.settled) return;
     const owner = this.list?.owner;
     this.#leaveGroup();
     owner?.["~waiterLeft"]?.(this);
-  }
-
-  aborted(reason: unknown): void {
-    this.cancel(reason);
-  }
-
-  timeUp(timer: Timer): void {
-    if (this.settled) return;
-    const { list } = this;
-    if (this.#expiry === REJECT) {
-      const { ms } = timer;
-      this.fail(new TimeoutError(`Cannot ${list!.verb}: the limit of ${ms} ms is over`, ms));
-    } else {
-      this.settle(this.#expiry as T);
-    }
-    list!.owner["~waiterLeft"]?.(this);
   }
 
   /** Its turn in the run queue has come (a `sleep(0)`). */
@@ -219,20 +202,51 @@ export class Waiter<T = any> implements Cancellable, AbortTarget, TimerTarget, R
     this.settled = true;
     live--;
     this.list?.remove(this);
-    this.context?.remove(this);
-    if (this.#signal !== null) {
-      unwatchAbort(this.#signal, this);
-      this.#signal = null;
-    }
-    if (this.#timer !== null) {
-      this.#timer.clock.clear(this.#timer);
-      this.#timer = null;
-    }
-    // The functions keep the promise and its reactions alive.
-    this.#resolve = NEVER_PARKED;
-    this.#reject = NEVER_PARKED;
-    if (hooks.on !== null) hooks.on.ended?.(this);
+    if (this.context !== null) this.context.remove(this);
+    if (this.#limits !== null) this.#limits.end();
   }
+}
+
+/** What may end a wait from outside besides its context: few waits have it. */
+class Limits implements AbortTarget, TimerTarget {
+  readonly #waiter: Waiter;
+  #signal: AbortSignal | null = null;
+  #timer: Timer | null = null;
+  #expiry: unknown = REJECT;
+
+  constructor(waiter: Waiter) {
+    this.#waiter = waiter;
+  }
+
+  follow(signal: AbortSignal): void {
+    this.#signal = signal;
+    watchAbort(signal, this);
+  }
+
+  expire(ms: number, expiry: unknown): void {
+    this.#expiry = expiry;
+    this.#timer = clock.on.set(this, ms);
+  }
+
+  end(): void {
+    if (this.#signal !== null) unwatchAbort(this.#signal, this);
+    if (this.#timer !== null) this.#timer.clock.clear(this.#timer);
+  }
+
+  aborted(reason: unknown): void {
+    this.#waiter.cancel(reason);
+  }
+
+  timeUp(timer: Timer): void {
+    this.#waiter.timeOut(timer.ms, this.#expiry);
+  }
+}
+
+/** Tells the hooks of the end of a wait, and lets them choose when the one who waits goes on. */
+function tell(waiter: Waiter, wake: () => void): void {
+  hooks.on!.ended?.(waiter);
+  if (hooks.on?.waking !== undefined) hooks.on.waking(waiter, wake);
+  else wake();
 }
 
 /**
@@ -247,13 +261,24 @@ export function refuse(verb: string, options?: WaitOptions): Promise<never> | nu
 
 /** {@linkcode refuse} for what a kill does not hold back: only the options count. */
 export function refuseOptions(verb: string, options: WaitOptions): Promise<never> | null {
-  const { signal, timeout } = options;
   try {
-    if (timeout != null) checkMs(verb, "timeout", timeout);
-    if (signal == null) return null;
-    checkSignal(verb, signal);
-    return signal.aborted ? Promise.reject(signal.reason) : null;
+    checkOptions(verb, options);
   } catch (error) {
     return Promise.reject(error);
   }
+  return options.signal?.aborted === true ? Promise.reject(options.signal.reason) : null;
+}
+
+/**
+ * Checks the options of a wait.
+ *
+ * @throws {TypeError} If one has the wrong type.
+ * @throws {RangeError} If the timeout is negative or NaN.
+ */
+export function checkOptions(verb: string, options: WaitOptions): void {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`Cannot ${verb}: options must be an object, got ${String(options)}`);
+  }
+  if (options.timeout != null) checkMs(verb, "timeout", options.timeout);
+  if (options.signal != null) checkSignal(verb, options.signal);
 }
