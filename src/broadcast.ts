@@ -15,6 +15,7 @@
 // how many it missed). Not a channel: a channel gives each value once, and Kotlin's BroadcastChannel,
 // which was one, had to go.
 
+import { clock } from "./_kernel/clock.ts";
 import { WaitList, type WaitOwner } from "./_kernel/wait_list.ts";
 import { refuse, Waiter, type WaitOptions } from "./_kernel/waiter.ts";
 import { Channel, type ChannelOptions, type Overflow, type Receiver } from "./channel.ts";
@@ -82,22 +83,34 @@ export class Broadcast<T> implements Disposable {
    * subscriber with the policy `"wait"` has no room. Cancelled before its turn it did not happen;
    * later, those that had room have the value and the others never get it.
    *
-   * @throws {ChannelClosedError} If it is closed, or is closed while the send waits for its turn.
+   * @throws {ChannelClosedError} If it is closed, or is closed before every subscriber has the value, which
+   * is on the error.
    * @throws {TimeoutError} If `options.timeout` is over first.
    */
   async send(value: T, options?: WaitOptions): Promise<void> {
     const refused = refuse("send", options);
     if (refused !== null) return refused;
     if (this.#closed !== null) throw closedError(value);
+    const start = options?.timeout == null ? 0 : clock.on.now();
     if (this.#sending) await new Waiter<void>(value).park(this.#turns, options);
     this.#sending = true;
     try {
       if (this.#closed !== null) throw closedError(value);
       if (this.#replay > 0 && this.#last.push(value) > this.#replay) this.#last.shift();
       const slow: Promise<void>[] = [];
+      const rest = options?.timeout == null ? options : {
+        ...options,
+        timeout: Math.max(0, options.timeout - (clock.on.now() - start)),
+      };
       for (const subscriber of this.#subscriptions) {
         if (!subscriber.deliver(value)) {
-          slow.push(subscriber.send(value, options).catch(unlessClosed));
+          slow.push(
+            subscriber.send(value, rest).catch((error) => {
+              // A subscriber that left while it was waited for has no say.
+              if (!(error instanceof ChannelClosedError && subscriber.closed)) throw error;
+              if (this.#closed !== null) throw closedError(value);
+            }),
+          );
         }
       }
       await Promise.all(slow);
@@ -121,7 +134,8 @@ export class Broadcast<T> implements Disposable {
    */
   subscribe(options: SubscribeOptions = {}): Subscription<T> {
     const { capacity = 0, overflow, name } = options;
-    const room = typeof capacity === "number" && capacity >= 0
+    const room = Number.isInteger(capacity) &&
+        capacity >= (overflow === undefined || overflow === "wait" ? 0 : 1)
       ? Math.max(capacity, this.#replay)
       : capacity;
     const subscriber = new Subscriber<T>(
@@ -216,9 +230,4 @@ class Subscriber<T> extends Channel<T> implements Subscription<T> {
 
 function closedError(value: unknown): ChannelClosedError {
   return new ChannelClosedError("Cannot send to a closed broadcast", value);
-}
-
-/** A subscriber that left while it was waited for has no say. */
-function unlessClosed(error: unknown): void {
-  if (!(error instanceof ChannelClosedError)) throw error;
 }

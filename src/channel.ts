@@ -748,7 +748,8 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
 function settleSender<T>(senders: WaitList): T {
   const sender = senders.first!;
   const value = sender.payload as T;
-  sender.settle(undefined);
+  // A branch of a select wants what the case gives.
+  sender.settle(sender.group === null ? undefined : SENT_CASE);
   return value;
 }
 

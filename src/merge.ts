@@ -62,6 +62,8 @@ class Merge<T> implements Merged<T>, WaitOwner, SelectCase<T> {
   readonly #list: WaitList = new WaitList(this, "receive");
   /** The sources that have not ended. */
   readonly sources: Array<SelectCase<T>>;
+  /** The error that ended it. */
+  #failed: [error: unknown] | null = null;
   /** Where the next look begins, so that no source starves another. */
   #turn = 0;
   #returned = false;
@@ -109,12 +111,13 @@ class Merge<T> implements Merged<T>, WaitOwner, SelectCase<T> {
   }
 
   ready(): boolean {
+    if (this.#failed !== null) return true;
     return this.sources.some((source) => source.ready() && source.ended?.() !== true) ||
       this.ended();
   }
 
   ended(): boolean {
-    return this.sources.every((source) => source.ended?.() === true);
+    return this.#failed === null && this.sources.every((source) => source.ended?.() === true);
   }
 
   take(): Selected<T> {
@@ -143,6 +146,11 @@ class Merge<T> implements Merged<T>, WaitOwner, SelectCase<T> {
     (waiter.payload as Merging<T>).withdraw();
   }
 
+  /** One source has failed: that ends all. */
+  fail(error: unknown): void {
+    this.#failed ??= [error];
+  }
+
   #next(options?: WaitOptions): Promise<Selected<T>> {
     const refused = refuse("receive", options);
     if (refused !== null) return refused;
@@ -161,6 +169,7 @@ class Merge<T> implements Merged<T>, WaitOwner, SelectCase<T> {
 
   /** Takes from the next ready source, forgetting those that have ended; `undefined` if none is ready. */
   #poll(): Selected<T> | undefined {
+    if (this.#failed !== null) throw this.#failed[0];
     for (let looked = 0; looked < this.sources.length;) {
       this.#turn = (this.#turn + 1) % this.sources.length;
       const source = this.sources[this.#turn]!;
@@ -168,9 +177,16 @@ class Merge<T> implements Merged<T>, WaitOwner, SelectCase<T> {
         looked++;
         continue;
       }
-      const taken = source.take();
+      let taken: Selected<T>;
+      try {
+        taken = source.take();
+      } catch (error) {
+        this.fail(error);
+        throw error;
+      }
       if (!taken.done) return taken;
-      this.sources.splice(this.#turn, 1);
+      // The one that moved up is the next, so that none is passed over.
+      this.sources.splice(this.#turn--, 1);
     }
     return this.sources.length === 0 ? ENDED : undefined;
   }
@@ -190,6 +206,9 @@ class Merging<T> implements WaiterGroup {
 
   enlist(): void {
     for (const source of [...this.#merge.sources]) {
+      // Who waits on a source that has ended is never told.
+      if (source.ended?.() === true) continue;
+      if (this.#target.settled) return;
       const branch = new Waiter(undefined, this);
       this.#branches.set(branch, source);
       source.enlist(branch);
@@ -216,6 +235,7 @@ class Merging<T> implements WaiterGroup {
   branchFailed(branch: Waiter, error: unknown): void {
     this.#branches.delete(branch);
     this.withdraw();
+    this.#merge.fail(error);
     this.#target.fail(error);
   }
 }

@@ -16,7 +16,7 @@
 // map stops the rest at the first failure.
 
 import { clock } from "./_kernel/clock.ts";
-import { contextsInUse, runIn } from "./_kernel/current.ts";
+import { contextsInUse, currentContext, runIn } from "./_kernel/current.ts";
 import { serveAll } from "./_kernel/selectable.ts";
 import { reportUnhandled } from "./_kernel/unhandled.ts";
 import { WaitList, type WaitOwner } from "./_kernel/wait_list.ts";
@@ -31,7 +31,7 @@ import { Channel } from "./channel.ts";
 import { DeadlockError, killError } from "./errors.ts";
 import { scope } from "./scope.ts";
 import { Semaphore } from "./semaphore.ts";
-import { spawn } from "./spawn.ts";
+import { checkSpec, spawn } from "./spawn.ts";
 import {
   callBody,
   currentTask,
@@ -92,7 +92,11 @@ export class Group implements Iterable<Task> {
   readonly #errors: unknown[] = [];
   readonly #hooks: Set<{ readonly hook: (progress: Progress) => void }> = new Set();
   readonly #ends: WaiterGroup = {
-    branchSettled: (branch) => this.#ended(branch),
+    branchSettled: (branch) => {
+      const member = this.#members.get(branch)!;
+      this.#members.delete(branch);
+      this.#ended(member);
+    },
     branchFailed: () => {},
   };
   readonly #admission: WaitList = new WaitList(this as WaitOwner, "spawn");
@@ -133,22 +137,7 @@ export class Group implements Iterable<Task> {
     ...args: A
   ): Promise<{ task: Task<TaskResult<R>> }>;
   spawn(...spec: unknown[]): Promise<{ task: Task<never> }> {
-    const options = { signal: (spec[0] as TaskOptions | undefined)?.signal };
-    const refused = refuse("spawn", options);
-    if (refused !== null) return refused;
-    try {
-      checkSpec(spec);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    const start = () => ({
-      task: this.#adopt(spawn(...spec as [() => never]), true) as Task<never>,
-    });
-    if (this.#hasPlace) {
-      this.#running++;
-      return Promise.resolve(start());
-    }
-    return new Waiter<{ task: Task<never> }>(start).park(this.#admission, options);
+    return this.#spawn(spec, true);
   }
 
   /** Starts a member if there is a place at once; else gives `undefined`. */
@@ -179,10 +168,9 @@ export class Group implements Iterable<Task> {
   async apply<A extends unknown[], R>(fn: (...args: A) => R, ...args: A): Promise<TaskResult<R>> {
     checkSpec([fn]);
     if (this.#isMember(currentTask())) return await callBody(fn, args) as TaskResult<R>;
-    await this.#place();
-    const task = this.#adopt(spawn(fn, ...args), false);
+    const { task } = await this.#spawn([fn, ...args], false);
     try {
-      return await task.get() as TaskResult<R>;
+      return await task.get();
     } finally {
       if (!task.ready) await task.kill();
     }
@@ -217,11 +205,13 @@ export class Group implements Iterable<Task> {
     const results: Array<TaskResult<R>> = [];
     let left = lengthOf(source);
     this.#expected += left;
+    let killed: { readonly error: unknown } | undefined;
     try {
       await scope(async (s) => {
         let count = 0;
         for await (const item of source) {
           const at = count++;
+          // From here on it counts as one that waits, or runs.
           if (left > 0) {
             left--;
             this.#expected--;
@@ -231,7 +221,12 @@ export class Group implements Iterable<Task> {
             const task = s.spawn(async () => {
               results[at] = await callBody(fn, [item]) as TaskResult<R>;
             });
-            this.#adopt(task, false);
+            this.#adopt(task, false, ({ state, error }) => {
+              if (state !== "killed") return;
+              // A scope does not mind a killed child, but here its result would be missing.
+              killed ??= { error };
+              s.kill(error);
+            });
           } catch (error) {
             this.#leave();
             throw error;
@@ -241,6 +236,7 @@ export class Group implements Iterable<Task> {
     } finally {
       this.#expected -= left;
     }
+    if (killed !== undefined) throw (killed as { readonly error: unknown }).error;
     return results;
   }
 
@@ -302,7 +298,7 @@ export class Group implements Iterable<Task> {
    *
    * @throws The reason, if a member awaits it.
    */
-  async kill(reason?: unknown, options?: WaitOptions): Promise<boolean> {
+  kill(reason?: unknown, options?: WaitOptions): Promise<boolean> {
     const refused = options === undefined ? null : refuseOptions("kill pool", options);
     if (refused !== null && options?.signal?.aborted !== true) return refused;
     const error = killError(reason, "Pool was killed");
@@ -310,10 +306,18 @@ export class Group implements Iterable<Task> {
       waiter.fail(error);
     }
     for (const task of this.#tasks) killTask(task, error);
-    if (this.#empty) return true;
+    if (this.#empty) {
+      refused?.catch(ignore);
+      serveAll(this.#joiners, true);
+      return Promise.resolve(true);
+    }
     if (refused !== null) return refused;
-    if (this.#isMember(currentTask())) throw error;
-    return await new Waiter<boolean>().parkShielded(this.#joiners, options, false);
+    if (this.#isMember(currentTask())) {
+      const own = Promise.reject(error);
+      own.catch(ignore); // not awaited, it must not count as an unhandled rejection
+      return own;
+    }
+    return new Waiter<boolean>().parkShielded(this.#joiners, options, false);
   }
 
   /**
@@ -402,6 +406,11 @@ export class Group implements Iterable<Task> {
     return this.#tasks;
   }
 
+  /** For the kernel: one who waited for a place has left. */
+  "~waiterLeft"(): void {
+    if (this.#empty) serveAll(this.#joiners, true);
+  }
+
   get #hasPlace(): boolean {
     return !this.#paused && this.#running < this.#size && this.#admission.first === null;
   }
@@ -416,6 +425,26 @@ export class Group implements Iterable<Task> {
     return false;
   }
 
+  /** Starts a member as soon as there is a place. */
+  #spawn(spec: unknown[], keepError: boolean): Promise<{ task: Task<never> }> {
+    const options = { signal: (spec[0] as TaskOptions | null | undefined)?.signal };
+    const refused = refuse("spawn", options);
+    if (refused !== null) return refused;
+    try {
+      checkSpec(spec);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const start = () => ({
+      task: this.#adopt(spawn(...spec as [() => never]), keepError) as Task<never>,
+    });
+    if (this.#hasPlace) {
+      this.#running++;
+      return Promise.resolve(start());
+    }
+    return new Waiter<{ task: Task<never> }>(start).park(this.#admission, options);
+  }
+
   /** Takes a place; who gets it must adopt a task, or leave. */
   #place(): Promise<void> {
     const refused = refuse("spawn");
@@ -428,18 +457,17 @@ export class Group implements Iterable<Task> {
   /** Makes `task` a member that has a place already. */
   #adopt<T>(task: Task<T>, keepError: boolean, ended?: (task: Task) => void): Task<T> {
     this.#began ??= clock.on.now();
-    this.#members.set(enlistEnd(task as Task, this.#ends), {
-      task: task as Task,
-      keepError,
-      ended,
-    });
-    this.#tasks.add(task as Task);
+    const member: Member = { task: task as Task, keepError, ended };
+    if (task.ready) { // its signal had aborted: nobody would tell its end
+      this.#ended(member);
+    } else {
+      this.#members.set(enlistEnd(task as Task, this.#ends), member);
+      this.#tasks.add(task as Task);
+    }
     return task;
   }
 
-  #ended(branch: Waiter): void {
-    const { task, keepError, ended } = this.#members.get(branch)!;
-    this.#members.delete(branch);
+  #ended({ task, keepError, ended }: Member): void {
     this.#tasks.delete(task);
     observeTask(task);
     if (keepError && task.state === "failed" && this.#errors.push(task.error) > MOST_ERRORS) {
@@ -509,8 +537,9 @@ export class Group implements Iterable<Task> {
     };
     const feed = async (): Promise<void> => {
       try {
+        // Before an item is read: the source may not be more than the buffer ahead.
+        await room.acquire();
         for await (const item of source) {
-          await room.acquire();
           await this.#place();
           const task = spawn(fn, item);
           running.add(task);
@@ -520,6 +549,7 @@ export class Group implements Iterable<Task> {
             finish();
           });
           if (ordered) results.trySend(task);
+          await room.acquire();
         }
         fed = { reason: [] };
       } catch (error) {
@@ -588,13 +618,21 @@ class Imap<R> implements AsyncIterableIterator<R>, AsyncDisposable {
 
   async next(): Promise<IteratorResult<R, undefined>> {
     if (this.#returned) return { done: true, value: undefined };
-    this.#feeder ??= spawn({ name: "imap" }, this.#feed);
-    const { done, value: task } = await this.#finished.next();
-    if (done === true) return { done, value: undefined };
+    const context = currentContext();
     try {
-      return { done: false, value: await (task as Task).get() as R };
-    } finally {
-      this.#room.release();
+      if (context?.cancelled === true) throw context.reason;
+      this.#feeder ??= spawn({ name: "imap" }, this.#feed);
+      const { done, value: task } = await this.#finished.next();
+      if (done === true) return { done, value: undefined };
+      try {
+        return { done: false, value: await (task as Task).get() as R };
+      } finally {
+        this.#room.release();
+      }
+    } catch (error) {
+      // A loop does not leave an iterator whose next() rejects: a killed consumer leaves here.
+      if (context?.cancelled === true && error === context.reason) await this.return();
+      throw error;
     }
   }
 
@@ -620,15 +658,6 @@ function checkSize(size: number): number {
   throw new RangeError(`Cannot create pool: size must be an integer >= 1, got ${size}`);
 }
 
-function checkSpec(spec: unknown[]): void {
-  const fn = typeof spec[0] === "object" ? spec[1] : spec[0];
-  if (typeof fn !== "function") {
-    throw new TypeError(
-      `Cannot spawn into pool: fn must be a function, got ${fn === null ? "null" : typeof fn}`,
-    );
-  }
-}
-
 function checkSource(source: unknown): void {
   const candidate = source as
     | Partial<Iterable<unknown> & AsyncIterable<unknown>>
@@ -651,3 +680,5 @@ function lengthOf(source: object): number {
     ? size
     : 0;
 }
+
+function ignore(): void {}

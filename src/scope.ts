@@ -18,11 +18,11 @@
 // depend on timing.
 
 import { type AbortTarget, unwatchAbort, watchAbort } from "./_kernel/abort.ts";
-import { Context, currentContext, runIn } from "./_kernel/current.ts";
+import { Context, currentContext, ROOT, runIn } from "./_kernel/current.ts";
 import { tellUnhandled } from "./_kernel/unhandled.ts";
 import { WaitList, type WaitOwner } from "./_kernel/wait_list.ts";
 import { refuse, Waiter, type WaiterGroup } from "./_kernel/waiter.ts";
-import { KilledError, killError } from "./errors.ts";
+import { isKilled, KilledError, killError } from "./errors.ts";
 import { spawn } from "./spawn.ts";
 import { Restarts, type SuperviseOptions } from "./supervise.ts";
 import {
@@ -56,7 +56,12 @@ export interface ScopeOptions {
 
 /** What the body of a {@linkcode scope} works with. */
 export interface Scope {
-  /** Starts a child; see the function `spawn`. @throws {TypeError} If the scope has ended or is killed. */
+  /**
+   * Starts a child; see the function `spawn`.
+   *
+   * @throws {TypeError} If the scope has ended.
+   * @throws The reason, if the scope is killed or has failed.
+   */
   spawn<A extends unknown[], R>(fn: (...args: A) => R, ...args: A): Task<TaskResult<R>>;
   /** Starts a child with options. A `daemon` is killed instead of awaited when the body ends. */
   spawn<A extends unknown[], R>(
@@ -143,6 +148,11 @@ class Nursery implements Scope, WaiterGroup, WaitOwner {
     const { name, signal, supervise = false } = options;
     this.name = name;
     this.#signal = signal;
+    if (typeof supervise !== "boolean" && (typeof supervise !== "object" || supervise === null)) {
+      throw new TypeError(
+        `Cannot open scope: supervise must be a boolean or options, got ${String(supervise)}`,
+      );
+    }
     this.#supervised = supervise !== false;
     this.#restarts = typeof supervise === "object" ? new Restarts(supervise) : undefined;
   }
@@ -177,6 +187,7 @@ class Nursery implements Scope, WaiterGroup, WaitOwner {
     }
     if (this.#restarts !== undefined) spec = this.#supervise(spec);
     const task = spawn(...spec as [() => never]);
+    if (task.ready) return task as Task<never>; // its signal had aborted: nobody would tell its end
     if (task.daemon) this.#daemons++;
     this.#children.set(enlistEnd(task, this), task);
     return task as Task<never>;
@@ -210,7 +221,11 @@ class Nursery implements Scope, WaiterGroup, WaitOwner {
   }
 
   killChildren(reason: unknown): void {
-    for (const child of this.#children.values()) killTask(child, reason);
+    // The error of a time limit is no kill, and must not become one by being the reason of kills.
+    const kill = isKilled(reason)
+      ? reason
+      : new KilledError("Task was killed: the limit of its scope is over", { cause: reason });
+    for (const child of this.#children.values()) killTask(child, kill);
   }
 
   /** Waits for the end of a child, out of reach of kills. */
@@ -265,7 +280,7 @@ class ScopeContext extends Context implements AbortTarget {
   readonly #nursery: Nursery;
 
   constructor(nursery: Nursery) {
-    super(currentContext());
+    super(currentContext() ?? ROOT);
     this.#nursery = nursery;
   }
 

@@ -80,10 +80,11 @@ export function select<const C extends SelectCases>(
   cases: C,
   options?: SelectOptions,
 ): Promise<SelectResult<C>> {
-  const refused = refuse("select", options);
-  if (refused !== null) return refused;
   try {
+    // Before the refusal: the error of a promise that is listed must not count as unhandled.
     const all = new Cases(cases);
+    const refused = refuse("select", options);
+    if (refused !== null) return refused;
     const at = all.choose(options);
     if (at >= 0) return Promise.resolve(all.take(at) as SelectResult<C>);
     if (all.live === 0 && options?.timeout == null && options?.signal == null) {
@@ -144,7 +145,9 @@ class Cases {
         `Cannot select: a key must not look like an integer, got "${integer}"; list them in an array`,
       );
     }
-    this.cases = Object.values(cases).map((source: SelectSource, i) => {
+    // Holes of a list are disabled cases: the index must stay the key.
+    const sources = Array.isArray(cases) ? Array.from(cases) : Object.values(cases);
+    this.cases = sources.map((source: SelectSource, i) => {
       if (source == null || source === false) return null;
       this.live++;
       const selectCase = (source as Partial<Selectable>)["~select"] ??
@@ -196,7 +199,12 @@ class Selecting implements WaiterGroup, WaitOwner {
       // A case of the user's own may settle its branch while it enlists.
       const branch = selectCase === null || waiter.settled ? null : new Waiter(undefined, this);
       this.#branches.push(branch);
-      if (branch !== null) selectCase!.enlist(branch);
+      try {
+        if (branch !== null) selectCase!.enlist(branch);
+      } catch (error) {
+        // A case of the user's own: the others must not stay enlisted for a select that is over.
+        this.branchFailed(branch!, error);
+      }
     }
     return result;
   }

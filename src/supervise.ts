@@ -88,6 +88,11 @@ export class Restarts {
       jitter: backoff.jitter ?? 0.5,
       random: backoff.random ?? Math.random,
     };
+    if (typeof this.#backoff.random !== "function") {
+      throw new TypeError(
+        `Cannot supervise: backoff.random must be a function, got ${typeof this.#backoff.random}`,
+      );
+    }
     checkMs("supervise", "backoff.first", this.#backoff.first);
     checkMs("supervise", "backoff.most", this.#backoff.most);
     if (!(this.#backoff.factor >= 1)) {
@@ -109,22 +114,22 @@ export class Restarts {
 
   /** Runs `body` again and again by the policy; `failed` is told of each error that is restarted. */
   async run(body: () => unknown, failed: (error: unknown) => void): Promise<unknown> {
+    const context = currentContext();
     for (let failures = 0;;) {
       let failure: { readonly error: unknown } | undefined;
       try {
         const value = await body();
-        if (this.#restart !== "permanent") return value;
+        if (this.#restart !== "permanent" || context?.cancelled === true) return value;
         failures = 0;
       } catch (error) {
-        const context = currentContext();
-        if (context?.cancelled === true && error === context.reason) throw error;
-        if (this.#restart === "temporary") throw error;
+        if (this.#restart === "temporary" || context?.cancelled === true) throw error;
         failure = { error };
         failures++;
       }
       if (!this.#allow()) {
-        this.#lastError = failure ?? { error: new RangeError(this.#tooMany) };
-        throw this.#lastError.error;
+        const last = failure ?? { error: new RangeError(this.#tooMany) };
+        this.#lastError ??= last; // of two in one turn the first decides
+        throw last.error;
       }
       if (failure !== undefined) failed(failure.error);
       await sleep(this.#pause(failures));
@@ -144,7 +149,7 @@ export class Restarts {
 
   #pause(failures: number): number {
     const { first, factor, most, jitter, random } = this.#backoff;
-    if (failures === 0) return 0;
+    if (failures === 0 || first === 0) return 0; // 0 * factor ** 1024 is NaN
     const full = Math.min(most, first * factor ** (failures - 1));
     return full * (1 - jitter * random());
   }

@@ -15,7 +15,7 @@
 // tasks silently.
 
 import { checkMs, clock, type TimerTarget } from "./_kernel/clock.ts";
-import { Context, currentContext, runIn } from "./_kernel/current.ts";
+import { Context, currentContext, ROOT, runIn } from "./_kernel/current.ts";
 import { refuse } from "./_kernel/waiter.ts";
 import { TimeoutError } from "./errors.ts";
 
@@ -61,9 +61,9 @@ export async function withTimeout<T, F = never>(
   try {
     return await runIn(limit, fn, limit.signal);
   } catch (error) {
-    if (error === limit.expired && options !== undefined && "fallback" in options) {
-      return options.fallback as F;
-    }
+    // The body may throw `undefined` before there is an error of the limit.
+    const own = limit.expired !== undefined && error === limit.expired;
+    if (own && options !== undefined && "fallback" in options) return options.fallback as F;
     throw error;
   } finally {
     limit.end();
@@ -79,7 +79,7 @@ class Limit extends Context implements TimerTarget {
   readonly #ms: number;
 
   constructor(ms: number) {
-    super(currentContext());
+    super(currentContext() ?? ROOT);
     this.#ms = ms;
     if (this.cancelled) this.#controller.abort(this.reason);
     this.#timer = ms === 0 ? undefined : clock.on.set(this, ms);

@@ -180,7 +180,10 @@ export class Ticker implements Selectable<number>, AsyncIterable<number>, Dispos
 
   /** How many intervals are over and not taken. */
   get #due(): number {
-    return Math.floor((clock.on.now() - this.#start) / this.#ms) - this.#taken;
+    const now = clock.on.now();
+    const over = Math.floor((now - this.#start) / this.#ms);
+    // By the same sum as the timer: a quotient rounded down would let it fire at this time for ever.
+    return (this.#start + (over + 1) * this.#ms <= now ? over + 1 : over) - this.#taken;
   }
 
   #take(): number {

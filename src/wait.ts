@@ -13,7 +13,8 @@
 //     first, in list order.
 // Source: gevent's wait and iwait, whose order among the already ready is an accident.
 
-import { clock } from "./_kernel/clock.ts";
+import { checkSignal } from "./_kernel/abort.ts";
+import { checkMs, clock } from "./_kernel/clock.ts";
 import { ForeignPromise, isThenable } from "./_kernel/foreign.ts";
 import { type Selectable, type SelectCase, serveAll } from "./_kernel/selectable.ts";
 import { WaitList, type WaitOwner } from "./_kernel/wait_list.ts";
@@ -85,6 +86,8 @@ export function iwait<W extends Waitable>(
   objects: Iterable<W>,
   options: WaitManyOptions = {},
 ): AsyncIterableIterator<W> & AsyncDisposable {
+  if (options.timeout != null) checkMs("iwait", "timeout", options.timeout);
+  if (options.signal != null) checkSignal("iwait", options.signal);
   return new WaitIterator<W>(new Many("iwait", objects, options.count), options);
 }
 
@@ -168,7 +171,8 @@ class Many<W extends Waitable> implements WaiterGroup, WaitOwner {
     this.#branches.delete(branch);
     this.ready.push(this.#objects[at]!);
     if (this.full) this.end();
-    if (this.#each) this.#list.first?.settle(true);
+    if (this.#each && this.full) serveAll(this.#list, true);
+    else if (this.#each) this.#list.first?.settle(true);
     else if (this.full) this.#list.first?.settle(this.ready);
   }
 
@@ -202,6 +206,16 @@ class WaitIterator<W extends Waitable> implements AsyncIterableIterator<W>, Asyn
 
   async next(): Promise<IteratorResult<W, undefined>> {
     if (this.#ended) return { done: true, value: undefined };
+    try {
+      return await this.#next();
+    } catch (error) {
+      // A loop that an error ends never calls return().
+      void this.return();
+      throw error;
+    }
+  }
+
+  async #next(): Promise<IteratorResult<W, undefined>> {
     const refused = refuse("iwait", this.#options);
     if (refused !== null) return refused;
     if (!this.#began) {

@@ -34,7 +34,7 @@ let time = 0;
 
 noLeaks();
 beforeEach(() => {
-  time = performance.now();
+  time = Math.ceil(performance.now()); // whole, so that sums are exact
   Object.defineProperty(performance, "now", { value: () => time, configurable: true });
 });
 afterEach(() => {
