@@ -138,7 +138,8 @@ export class Mutex implements Selectable<Lock> {
     return async () => {
       if (this.#depth === 0) this.#take(holder);
       else await new Waiter<Lock>(holder).parkShielded(this.#waiters);
-      this.#depth = depth;
+      // Another part of the same task may have locked since: its levels are its own.
+      this.#depth += depth - 1;
     };
   }
 
@@ -157,8 +158,19 @@ export class Mutex implements Selectable<Lock> {
     if (--this.#depth > 0) return;
     this.#owner = undefined;
     const waiter = this.#waiters.first;
-    if (waiter !== null) serve(waiter, this.#take(waiter.payload));
-    else serveAll(this.#watchers, undefined);
+    if (waiter === null) return serveAll(this.#watchers, undefined);
+    const holder = waiter.payload;
+    serve(waiter, this.#take(holder));
+    if (!this.#reentrant) return;
+    // It is this task's now, all of whose waits could have locked at once.
+    for (let other = this.#waiters.first; other !== null;) {
+      if (other.payload !== holder) {
+        other = other.next;
+        continue;
+      }
+      serve(other, this.#take(holder));
+      other = this.#waiters.first; // a select that was served has taken its other branches out
+    }
   }
 }
 

@@ -30,11 +30,16 @@ import { WaitList } from "./_kernel/wait_list.ts";
 import { refuse, Waiter, type WaitOptions } from "./_kernel/waiter.ts";
 import { QueueClosedError } from "./errors.ts";
 
-/** What a waiting getter wants: to take the item, or only to see it. */
+/** What a waiting getter wants: to take the item, only to see it, or to take it as an iterator does. */
 const GET = 0;
 const PEEK = 1;
+const NEXT = 2;
 
 const EMPTY: { readonly state: "empty" } = Object.freeze({ state: "empty" });
+const END: { readonly value: undefined; readonly done: true } = Object.freeze({
+  value: undefined,
+  done: true,
+});
 const CLOSED: { readonly state: "closed" } = Object.freeze({ state: "closed" });
 
 /** What {@linkcode Queue.tryGet} and {@linkcode Queue.tryPeek} give. */
@@ -131,14 +136,17 @@ export class Queue<T> implements Selectable<T>, AsyncIterable<T> {
     if (this.#closed) {
       return Promise.reject(new QueueClosedError("Cannot put to a closed queue", item));
     }
-    if (this.tryPut(item)) return Promise.resolve();
+    try {
+      if (this.tryPut(item)) return Promise.resolve();
+    } catch (error) {
+      return Promise.reject(error); // thrown by compare
+    }
     return new Waiter<void>(item).park(this.#putters, options);
   }
 
   /** Puts `item` if there is room; `false` if the queue is full or closed. */
   tryPut(item: T): boolean {
     if (this.#closed || this.#store.size >= this.#maxSize) return false;
-    this.#unfinished++;
     this.#admit(item);
     return true;
   }
@@ -210,13 +218,14 @@ export class Queue<T> implements Selectable<T>, AsyncIterable<T> {
     if (options.discard === true) {
       let dropped = 0;
       for (; this.#store.size > 0; dropped++) this.#store.shift();
-      if (dropped > 0) this.#finish(dropped);
+      // Those that were called done before they were taken count once.
+      if (dropped > 0) this.#finish(Math.min(dropped, this.#unfinished));
     }
     // Whoever waits found it empty, so that it ends now.
     for (let getter = this.#getters.first; getter !== null; getter = this.#getters.first) {
-      if (getter.group === null) {
+      if (getter.group === null && getter.payload !== NEXT) {
         getter.fail(new QueueClosedError("Cannot get from a closed queue"));
-      } else getter.settle({ value: undefined, done: true });
+      } else getter.settle(END);
     }
     serveAll(this.#watchers, undefined);
     return closes;
@@ -270,23 +279,20 @@ export class Queue<T> implements Selectable<T>, AsyncIterable<T> {
     };
   }
 
-  /** Iterates over the items until the queue is closed and empty. Leaving the loop leaves it open. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<T, void, void> {
-    while (true) {
-      const next = await this.#next();
-      if ("state" in next) return;
-      yield next.value;
-    }
-  }
-
-  /** The next item, or `CLOSED` at the end: an end is no error in iteration. */
-  async #next(): Promise<{ value: T } | typeof CLOSED> {
-    try {
-      return { value: await this.get() };
-    } catch (error) {
-      if (this.#closed && error instanceof QueueClosedError) return CLOSED;
-      throw error;
-    }
+  /**
+   * Iterates over the items until the queue is closed and empty, and hands them over as they are, tasks
+   * too. Leaving the loop leaves it open.
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<T> {
+    return new QueueIterator<T>(
+      this.#getters,
+      () =>
+        this.#store.size > 0
+          ? { value: this.#take(), done: false }
+          : this.#closed
+          ? END
+          : undefined,
+    );
   }
 
   #wait(want: number, verb: string, options?: WaitOptions): Promise<T> {
@@ -302,11 +308,15 @@ export class Queue<T> implements Selectable<T>, AsyncIterable<T> {
   /** Shows `item` to those who peek and gives it to the first who gets, else stores it. */
   #admit(item: T): void {
     for (let getter = this.#getters.first; getter !== null; getter = this.#getters.first) {
-      const takes = getter.payload === GET;
-      serve(getter, item);
-      if (takes) return;
+      const want = getter.payload;
+      if (want === NEXT) getter.settle({ value: item, done: false });
+      else serve(getter, item);
+      if (want === PEEK) continue;
+      this.#unfinished++;
+      return;
     }
     this.#store.push(item);
+    this.#unfinished++;
     serveAll(this.#watchers, undefined);
   }
 
@@ -320,10 +330,13 @@ export class Queue<T> implements Selectable<T>, AsyncIterable<T> {
   #refill(): void {
     while (this.#store.size < this.#maxSize && this.#putters.first !== null) {
       const putter = this.#putters.first;
-      const item = putter.payload as T;
+      try {
+        this.#admit(putter.payload as T);
+      } catch (error) {
+        putter.fail(error); // thrown by compare
+        continue;
+      }
       putter.settle(undefined);
-      this.#unfinished++;
-      this.#admit(item);
     }
   }
 
@@ -405,6 +418,43 @@ export class LifoQueue<T> extends Queue<T> {
   /** "LifoQueue". */
   override get [Symbol.toStringTag](): string {
     return "LifoQueue";
+  }
+}
+
+/** Hands items over as they are: an async generator would await a task. */
+class QueueIterator<T> implements AsyncIterableIterator<T> {
+  readonly #getters: WaitList;
+  readonly #take: () => IteratorResult<T, undefined> | undefined;
+  #waiting: Array<Waiter<IteratorResult<T, undefined>>> = [];
+  #ended = false;
+
+  constructor(getters: WaitList, take: () => IteratorResult<T, undefined> | undefined) {
+    this.#getters = getters;
+    this.#take = take;
+  }
+
+  next(): Promise<IteratorResult<T, undefined>> {
+    if (this.#ended) return Promise.resolve(END);
+    const refused = refuse("get");
+    if (refused !== null) return refused;
+    const result = this.#take();
+    if (result !== undefined) return Promise.resolve(result);
+    const waiter = new Waiter<IteratorResult<T, undefined>>(NEXT);
+    this.#waiting = this.#waiting.filter(({ settled }) => !settled);
+    this.#waiting.push(waiter);
+    return waiter.park(this.#getters);
+  }
+
+  /** Ends the iteration, and a `next` that waits. */
+  return(): Promise<IteratorResult<T, undefined>> {
+    this.#ended = true;
+    for (const waiter of this.#waiting) if (!waiter.settled) waiter.settle(END);
+    this.#waiting = [];
+    return Promise.resolve(END);
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
   }
 }
 

@@ -133,16 +133,13 @@ export class RateLimit implements Selectable<RatePermit> {
         `Cannot acquire: weight must be an integer from 1 to ${this.#size}, got ${weight}`,
       );
     }
-    return this.#waiters.first === null && this.value >= weight ? this.#take(weight) : undefined;
+    return this.#free(weight) ? this.#take(weight) : undefined;
   }
 
   /** How many whole tokens there are. */
   get value(): number {
-    const now = clock.on.now();
-    this.#tokens = Math.min(this.#size, this.#tokens + (now - this.#since) / this.#perToken);
-    this.#since = now;
     // What is a hair short by rounding is there.
-    return Math.floor(this.#tokens + 1e-9);
+    return Math.floor(this.#count() + 1e-9);
   }
 
   /** "RateLimit". */
@@ -153,14 +150,14 @@ export class RateLimit implements Selectable<RatePermit> {
   /** The acquire of one token as a case of `select`. */
   get "~select"(): SelectCase<RatePermit> {
     return {
-      ready: () => this.#waiters.first === null && this.value >= 1,
+      ready: () => this.#free(1),
       take: () => ({ value: this.#take(1), done: false }),
       enlist: (branch) => {
         enlist(branch, this.#waiters, 1);
         this.#arm();
       },
       watch: (branch) => {
-        if (this.#waiters.first === null && this.value >= 1) return branch.settle(NOTHING as never);
+        if (this.#free(1)) return branch.settle(NOTHING as never);
         enlist(branch, this.#watchers);
         this.#arm();
       },
@@ -173,6 +170,27 @@ export class RateLimit implements Selectable<RatePermit> {
     this.#serve();
   }
 
+  #free(weight: number): boolean {
+    return this.#waiters.first === null && this.#enough(weight);
+  }
+
+  /** Counts the tokens as of now. */
+  #count(): number {
+    const now = clock.on.now();
+    this.#tokens = Math.min(this.#size, this.#tokens + (now - this.#since) / this.#perToken);
+    this.#since = now;
+    return this.#tokens;
+  }
+
+  /**
+   * Whether there are `weight` tokens, or so nearly that the clock cannot tell the wait from none: a
+   * timer for it would be due at once, again and again.
+   */
+  #enough(weight: number): boolean {
+    return this.value >= weight ||
+      this.#since + (weight - this.#tokens) * this.#perToken <= this.#since;
+  }
+
   #take(weight: number): RatePermit {
     this.#tokens -= weight;
     return { weight, release() {}, [Symbol.dispose]() {} };
@@ -181,10 +199,11 @@ export class RateLimit implements Selectable<RatePermit> {
   #serve(): void {
     for (let waiter = this.#waiters.first; waiter !== null; waiter = this.#waiters.first) {
       const weight = waiter.payload as number;
-      if (this.value < weight) break;
+      // One that ends by the same abort or kill leaves in a moment, and then this is called again.
+      if (!this.#enough(weight) || waiter.doomed) break;
       serve(waiter, this.#take(weight));
     }
-    if (this.#waiters.first === null && this.value >= 1) serveAll(this.#watchers, undefined);
+    if (this.#free(1)) serveAll(this.#watchers, undefined);
     this.#arm();
   }
 
@@ -193,7 +212,8 @@ export class RateLimit implements Selectable<RatePermit> {
     if (this.#timer !== null) this.#timer.clock.clear(this.#timer);
     this.#timer = null;
     if (this.#waiters.first === null && this.#watchers.first === null) return;
-    const missing = (this.#waiters.first?.payload as number | undefined ?? 1) - this.#tokens;
+    // As of now: who came while others waited has not counted them.
+    const missing = (this.#waiters.first?.payload as number | undefined ?? 1) - this.#count();
     this.#timer = clock.on.set(this.#target, Math.max(0, missing * this.#perToken));
   }
 }

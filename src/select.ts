@@ -209,6 +209,10 @@ class Selecting implements WaiterGroup, WaitOwner {
     return result;
   }
 
+  get doomed(): boolean {
+    return this.#list.first?.doomed !== false;
+  }
+
   branchSettled(branch: Waiter, value: unknown): void {
     const waiter = this.#list.first;
     if (waiter === null) return;

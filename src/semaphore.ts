@@ -169,7 +169,8 @@ export class Semaphore implements Selectable<Permit> {
   "~waiterLeft"(): void {
     for (let waiter = this.#waiters.first; waiter !== null; waiter = this.#waiters.first) {
       const weight = waiter.payload as number;
-      if (weight > this.#value) return;
+      // One that ends by the same abort or kill leaves in a moment, and then this is called again.
+      if (weight > this.#value || waiter.doomed) return;
       serve(waiter, this.#take(weight));
     }
     if (this.#value > 0) serveAll(this.#watchers, undefined);

@@ -203,7 +203,7 @@ test("dump() lists the cases of a select, the tasks of a joinAll, the objects of
   await idle();
   assertEquals(
     doing("selects"),
-    'select (receive on Channel "jobs", after, tick on Ticker, wait for Promise)',
+    'select (receive on Channel "jobs", after, tick on Ticker, wait until on Promise)',
   );
   assertEquals(doing("joins"), 'join tasks (join on Task "idler")');
   assertEquals(doing("waits"), 'wait (wait for Event, join on Task "idler")');

@@ -49,6 +49,8 @@ export interface WaiterGroup {
   branchSettled(branch: Waiter, value: unknown): void;
   /** `branch` failed; it is unlinked already. */
   branchFailed(branch: Waiter, error: unknown): void;
+  /** {@linkcode Waiter.doomed} of the waiter of the group; missing where nobody asks. */
+  readonly doomed?: boolean;
 }
 
 /** As `expiry` of {@linkcode Waiter.park}: an expired limit rejects with a `TimeoutError`. */
@@ -180,6 +182,15 @@ export class Waiter<T = any> implements Cancellable, Runnable {
     owner["~waiterLeft"]?.(this);
   }
 
+  /**
+   * Whether its task is killed, or its signal has aborted: it is about to be cancelled, in this very tick,
+   * and must be handed nothing that another one frees by its end.
+   */
+  get doomed(): boolean {
+    if (this.group !== null) return this.group.doomed === true;
+    return this.context?.cancelled === true || this.#limits?.doomed === true;
+  }
+
   /** Takes a branch of a group, whose wait is over, out of its list. */
   withdraw(): void {
     if (this.settled) return;
@@ -226,6 +237,10 @@ class Limits implements AbortTarget, TimerTarget {
   expire(ms: number, expiry: unknown): void {
     this.#expiry = expiry;
     this.#timer = clock.on.set(this, ms);
+  }
+
+  get doomed(): boolean {
+    return this.#signal?.aborted === true;
   }
 
   end(): void {
