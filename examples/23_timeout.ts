@@ -4,7 +4,7 @@
 // A limit on a whole block, with a value to fall back on. Clean-up inside still runs, and an outer
 // limit is never mistaken for an inner one.
 
-import { sleep, TimeoutError, withTimeout } from "@baozi/baozi";
+import { sleep, type TimeoutError, withTimeout } from "@baozi/baozi";
 
 async function ask(ms: number): Promise<string> {
   try {

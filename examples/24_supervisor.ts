@@ -14,7 +14,9 @@ const worker = (): string => {
   if (attempts < 3) throw new Error(`crash ${attempts}`);
   return `fine at attempt ${attempts}`;
 };
-console.log(await scope(async (s) => await s.spawn(worker), { supervise: { restart: "transient" } }));
+console.log(
+  await scope(async (s) => await s.spawn(worker), { supervise: { restart: "transient" } }),
+);
 
 try {
   await scope((s) => {
