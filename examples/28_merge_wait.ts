@@ -9,7 +9,7 @@ import { Channel, Event, iwait, merge, sleep, spawn } from "@baozi/baozi";
 const sum = { fast: 0, slow: 0 };
 const fast = Channel.from([1, 2, 3]), slow = Channel.from([10, 20]);
 for await (const n of merge(fast, slow)) sum[n < 10 ? "fast" : "slow"] += n;
-console.log(sum);
+console.log(sum.fast, sum.slow);
 
 const door = new Event();
 const kettle = spawn({ name: "kettle" }, () => sleep(5));
@@ -23,7 +23,7 @@ for await (const ready of iwait([radio, door, kettle])) {
 }
 
 // Output:
-// { fast: 6, slow: 30 }
+// 6 30
 // kettle
 // door
 // radio

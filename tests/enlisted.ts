@@ -8,7 +8,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { afterEach } from "node:test";
+import { afterEach, beforeEach } from "node:test";
 import { WaitList } from "../src/_kernel/wait_list.ts";
 
 let count = 0;
@@ -30,9 +30,11 @@ export function enlisted(): number {
 
 /** Call once at the top of a test file: fails when a test leaves a waiter in a list. */
 export function noneEnlisted(): void {
+  beforeEach(() => {
+    count = 0; // no test shall pay for one before it, of another file perhaps
+  });
   afterEach(() => {
     const left = count;
-    count = 0; // the next test shall not pay for this one
     try {
       assertEquals(left, 0, "waiters are left in lists");
     } catch (error) {
