@@ -420,9 +420,7 @@ export class Group implements Iterable<Task> {
   }
 
   #isMember(task: Task | undefined): boolean {
-    if (task === undefined) return false;
-    for (const member of this.#members.values()) if (member.task === task) return true;
-    return false;
+    return task !== undefined && this.#tasks.has(task);
   }
 
   /** Starts a member as soon as there is a place. */
