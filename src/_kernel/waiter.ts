@@ -57,6 +57,13 @@ export interface WaiterGroup {
 export const REJECT: unique symbol = Symbol("reject");
 
 let live = 0;
+/** When waits parked, while `config.waitTimes` is on: a field would be paid for by all. */
+const parkedAt: WeakMap<Waiter, number> = new WeakMap();
+
+/** When `waiter` parked on the clock, if that was noted. */
+export function parkTime(waiter: Waiter): number | undefined {
+  return parkedAt.get(waiter);
+}
 
 /** How many waits are parked in the whole program. */
 export function liveWaiters(): number {
@@ -75,8 +82,6 @@ export class Waiter<T = any> implements Cancellable, Runnable {
   payload: unknown;
   settled = false;
   context: Context | null = null;
-  /** When it parked, in whole milliseconds of the clock, if `config.waitTimes` was on; else -1. */
-  since = -1;
   #resolve: (value: unknown) => void = NEVER_PARKED;
   #reject: (reason: unknown) => void = NEVER_PARKED;
   #limits: Limits | null = null;
@@ -120,7 +125,7 @@ export class Waiter<T = any> implements Cancellable, Runnable {
     });
     list.push(this);
     live++;
-    if (config.waitTimes) this.since = Math.floor(clock.on.now());
+    if (config.waitTimes) parkedAt.set(this, clock.on.now());
     if (context !== null) {
       this.context = context;
       context.add(this);

@@ -8,7 +8,7 @@
  */
 
 import type { WaitList } from "./wait_list.ts";
-import type { Waiter } from "./waiter.ts";
+import { parkTime, type Waiter } from "./waiter.ts";
 
 /** Branches and holders of one wait that are listed; a wait may have a hundred thousand. */
 const MOST = 8;
@@ -45,10 +45,11 @@ export function describeWaits(waits: readonly Waiter[], shielded: boolean, at: n
     const { owner } = wait.list!;
     const branches = owner["~branches"]?.();
     const holders = owner["~holders"]?.();
+    const since = parkTime(wait);
     return {
       ...waitedOn(wait.list),
       shielded,
-      ...(wait.since < 0 ? {} : { ms: Math.max(0, Math.floor(at) - wait.since) }),
+      ...(since === undefined ? {} : { ms: Math.max(0, Math.floor(at) - Math.floor(since)) }),
       ...(branches === undefined ? {} : listBranches(branches)),
       ...(holders === undefined ? {} : listHolders(holders)),
     };
