@@ -27,6 +27,8 @@
 
 export type { Selectable, SelectBranch, SelectCase, Selected } from "./src/_kernel/selectable.ts";
 export type { WaitOptions } from "./src/_kernel/waiter.ts";
+export type { WaitDump, WaitedOn } from "./src/_kernel/waits.ts";
+export { assertYields, type BlockedReport, onBlocked } from "./src/blocked.ts";
 export {
   Channel,
   channel,
@@ -36,8 +38,11 @@ export {
   type Receiver,
   type Sender,
 } from "./src/channel.ts";
+export { config } from "./src/config.ts";
+export { Dump, dump, type TaskDump } from "./src/dump.ts";
 export { type Coroutine, coroutine, type CoroutineOf } from "./src/coroutine.ts";
 export {
+  BlockedError,
   ChannelClosedError,
   CoroutineEndedError,
   DeadlockError,
@@ -45,6 +50,7 @@ export {
   GreenletExit,
   isKilled,
   KilledError,
+  QueueClosedError,
   TimeoutError,
 } from "./src/errors.ts";
 export {
@@ -80,3 +86,35 @@ export {
 export { TaskLocal } from "./src/task_local.ts";
 export { onUnhandled } from "./src/unhandled.ts";
 export { until } from "./src/until.ts";
+export { Barrier } from "./src/barrier.ts";
+export { Broadcast, type SubscribeOptions, type Subscription } from "./src/broadcast.ts";
+export { Condition } from "./src/condition.ts";
+export { Deferred } from "./src/deferred.ts";
+export { Event } from "./src/event.ts";
+export { merge, type Merged } from "./src/merge.ts";
+export { type Lock, Mutex, type MutexOptions } from "./src/mutex.ts";
+export { Group, type ImapOptions, Pool, type Progress } from "./src/pool.ts";
+export { LifoQueue, PriorityQueue, Queue, type QueueResult, type QueueStore } from "./src/queue.ts";
+export {
+  type RateAcquireOptions,
+  RateLimit,
+  rateLimit,
+  type RateLimitOptions,
+  type RatePermit,
+} from "./src/rate_limit.ts";
+export { type Scope, scope, type ScopeOptions } from "./src/scope.ts";
+export {
+  select,
+  type SelectCases,
+  type SelectOptions,
+  type SelectOutcome,
+  type SelectResult,
+  type SelectSource,
+  trySelect,
+} from "./src/select.ts";
+export { type AcquireOptions, BoundedSemaphore, type Permit, Semaphore } from "./src/semaphore.ts";
+export type { RestartPolicy, SuperviseOptions } from "./src/supervise.ts";
+export { withTimeout } from "./src/timeout.ts";
+export { after, every, Ticker } from "./src/timer.ts";
+export { iwait, wait, type Waitable, type WaitManyOptions } from "./src/wait.ts";
+export { WaitGroup } from "./src/wait_group.ts";

@@ -13,11 +13,10 @@ import ts from "typescript";
 
 /** From the bottom up. A name ending in `/` is a folder. A new file is entered here first. */
 const LAYERS: readonly (readonly string[])[] = [
-  ["errors.ts"],
+  ["config.ts", "errors.ts"],
   ["_kernel/"],
   [
     "barrier.ts",
-    "broadcast.ts",
     "channel.ts",
     "condition.ts",
     "coroutine.ts",
@@ -29,12 +28,17 @@ const LAYERS: readonly (readonly string[])[] = [
     "mutex.ts",
     "priority_queue.ts",
     "queue.ts",
+    "rate_limit.ts",
     "select.ts",
     "semaphore.ts",
     "timer.ts",
+    "wait.ts",
     "wait_group.ts",
   ],
   [
+    "blocked.ts",
+    "broadcast.ts",
+    "dump.ts",
     "group.ts",
     "join.ts",
     "map_stage.ts",
@@ -45,6 +49,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "shield.ts",
     "sleep.ts",
     "spawn.ts",
+    "supervise.ts",
     "task.ts",
     "task_local.ts",
     "timeout.ts",

@@ -642,6 +642,7 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
   get "~select"(): SelectCase<T> {
     return this.#receiveCase ??= {
       ready: () => this.#ready || this.#closed,
+      ended: () => this.#closed && !this.#failed && !this.#ready,
       take: () => {
         if (this.#ready) return { value: this.#take(), done: false };
         if (this.#failed) throw this.#reason;
@@ -747,7 +748,8 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
 function settleSender<T>(senders: WaitList): T {
   const sender = senders.first!;
   const value = sender.payload as T;
-  sender.settle(undefined);
+  // A branch of a select wants what the case gives.
+  sender.settle(sender.group === null ? undefined : SENT_CASE);
   return value;
 }
 

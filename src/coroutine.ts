@@ -244,7 +244,7 @@ class GeneratorCoroutine<In, Out, Return> implements Coroutine<In, Out, Return>,
   }
 
   /** A caller was killed; if its step is the one under way, so are the waits of the body. */
-  waiterLeft(waiter: Waiter): void {
+  "~waiterLeft"(waiter: Waiter): void {
     if (waiter === this.#current) this.#context?.cancel(waiter.context!.reason);
   }
 
@@ -266,7 +266,9 @@ class GeneratorCoroutine<In, Out, Return> implements Coroutine<In, Out, Return>,
     }
     const waiter = new Waiter<unknown>(new Request(kind, value, context));
     this.#requests ??= new WaitList(this, "send");
-    const answer = waiter.parkFor(cleanUp ? null : context, this.#requests);
+    const answer = cleanUp
+      ? waiter.parkShielded(this.#requests)
+      : waiter.parkFor(context, this.#requests);
     if (!this.#busy) this.#serve();
     return answer;
   }

@@ -40,6 +40,35 @@ export class ChannelClosedError extends Error {
 }
 
 /**
+ * Thrown by an operation on a queue that is closed. From a put its `value` is the item that was not
+ * put.
+ *
+ * @example The item comes back
+ * ```ts
+ * import { Queue, QueueClosedError } from "@baozi/baozi";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ *
+ * const queue = new Queue<number>(1);
+ * queue.close();
+ * const error = await assertRejects(() => queue.put(42), QueueClosedError);
+ * assertEquals(error.value, 42);
+ * ```
+ */
+export class QueueClosedError extends Error {
+  /** The item that was not put. Present only when the error comes from a put. */
+  declare readonly value?: unknown;
+
+  /** Creates the error; a second argument, if given, becomes {@linkcode QueueClosedError.value}. */
+  constructor(message: string, ...value: [value: unknown] | []) {
+    super(message);
+    this.name = "QueueClosedError";
+    if (value.length > 0) {
+      Object.defineProperty(this, "value", { value: value[0], enumerable: true });
+    }
+  }
+}
+
+/**
  * Rejects a wait whose `timeout` is over, and a body whose time limit is over. A failure like
  * any other, not a kill.
  *
@@ -185,6 +214,41 @@ export class GreenletExit extends Error {
   }
 }
 
+/**
+ * Rejects {@linkcode assertYields}: somebody ran too long without waiting, and all others stood still.
+ *
+ * @example Who, and how long
+ * ```ts
+ * import { assertYields, BlockedError, spawn } from "@baozi/baozi";
+ * import { assert, assertEquals, assertRejects } from "@std/assert";
+ *
+ * const blocks = () => {
+ *   const end = performance.now() + 30;
+ *   while (performance.now() < end);
+ * };
+ * const error = await assertRejects(
+ *   () => assertYields(() => spawn({ name: "hog" }, blocks), { maxMs: 10 }),
+ *   BlockedError,
+ * );
+ * assertEquals(error.task, "hog");
+ * assert(error.ms >= 29);
+ * ```
+ */
+export class BlockedError extends Error {
+  /** How long it ran, in milliseconds. */
+  readonly ms: number;
+  /** The name of the task; `undefined` if it was none, or cannot be told. */
+  readonly task: string | undefined;
+
+  /** Creates the error. */
+  constructor(message: string, ms: number, task?: string) {
+    super(message);
+    this.name = "BlockedError";
+    this.ms = ms;
+    this.task = task;
+  }
+}
+
 /** The errors that killed a task on request, whatever their class. */
 const killReasons = new WeakSet<object>();
 
@@ -215,13 +279,10 @@ export function isKilled(error: unknown): boolean {
 }
 
 /** Makes the error that a kill for `reason` rejects with, and remembers it for {@linkcode isKilled}. */
-export function killError(reason: unknown, name: string): Error {
+export function killError(reason: unknown, message: string): Error {
   if (reason instanceof Error) {
     killReasons.add(reason);
     return reason;
   }
-  return new KilledError(
-    `Task "${name}" was killed`,
-    reason === undefined ? undefined : { cause: reason },
-  );
+  return new KilledError(message, reason === undefined ? undefined : { cause: reason });
 }

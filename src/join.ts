@@ -147,7 +147,7 @@ async function killEach(
 
 /** The wait for the end of several tasks. */
 class Join<T extends Task> implements WaiterGroup, WaitOwner {
-  readonly [Symbol.toStringTag] = "joinAll";
+  readonly [Symbol.toStringTag] = "tasks";
   /** The task whose failure ended the wait. */
   failed: T | undefined = undefined;
   #holds = false;
@@ -186,7 +186,7 @@ class Join<T extends Task> implements WaiterGroup, WaitOwner {
   /** {@linkcode wait} out of reach of kills; rejects when `options.timeout` is over. */
   waitShielded(options?: WaitOptions): Promise<T[]> {
     if (this.#done) return Promise.resolve(this.#ended);
-    return new Waiter<T[]>().parkFor(null, this.#list, options);
+    return new Waiter<T[]>().parkShielded(this.#list, options);
   }
 
   branchSettled(_branch: Waiter, value: unknown): void {
@@ -196,14 +196,19 @@ class Join<T extends Task> implements WaiterGroup, WaitOwner {
     if (this.#raiseError && task.state === "failed") this.failed = task;
     if (!this.#done) return;
     this.#list.first!.settle(this.#ended);
-    this.waiterLeft();
+    this["~waiterLeft"]();
   }
 
   /** An end is never a failure of the branch. */
   branchFailed(): void {}
 
+  /** What it waits on. For dumps. */
+  "~branches"(): Iterable<Waiter> {
+    return this.#branches;
+  }
+
   /** The wait is over: leaves the lists of the tasks that go on. */
-  waiterLeft(): void {
+  "~waiterLeft"(): void {
     for (const branch of this.#branches) branch.withdraw();
   }
 

@@ -12,7 +12,7 @@ import { enqueueYield } from "./_kernel/run_queue.ts";
 import { WaitList } from "./_kernel/wait_list.ts";
 import { refuse, Waiter, type WaitOptions } from "./_kernel/waiter.ts";
 
-const SLEEPERS = new WaitList({ [Symbol.toStringTag]: "Timer" }, "sleep");
+const SLEEPERS = new WaitList({ [Symbol.toStringTag]: "sleep" }, "sleep");
 
 /**
  * Waits `ms` milliseconds on the monotonic clock, never less. `0` gives up the turn: all that can run

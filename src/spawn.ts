@@ -94,9 +94,16 @@ export function spawnLater(ms: number, ...spec: unknown[]): Task {
 
 /** Reads `(fn, ...args)` or `(options, fn, ...args)`. */
 function create(ms: number, spec: unknown[]): Task {
-  const first = spec.shift();
+  const options = checkSpec(spec);
+  const at = options === undefined ? 0 : 1;
+  return createTask(ms, spec[at] as () => unknown, spec.slice(at + 1), options);
+}
+
+/** Checks what `spawn` takes, and gives the options in it; for pools, where a spawn may have to wait. */
+export function checkSpec(spec: unknown[]): TaskOptions | undefined {
+  const first = spec[0];
   const options = typeof first === "object" && first !== null ? first as TaskOptions : undefined;
-  const fn = options === undefined ? first : spec.shift();
+  const fn = options === undefined ? first : spec[1];
   if (typeof fn !== "function") {
     throw new TypeError(
       `Cannot spawn task: fn must be a function, got ${fn === null ? "null" : typeof fn}`,
@@ -109,5 +116,5 @@ function create(ms: number, spec: unknown[]): Task {
     }
     if (signal != null) checkSignal("spawn task", signal);
   }
-  return createTask(ms, fn as () => unknown, spec, options);
+  return options;
 }

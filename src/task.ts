@@ -13,12 +13,15 @@
 //  2. A kill cancels #context: from then on every library wait inside rejects with the same error.
 //  3. At the end every waiter is settled, and nobody can enlist any more.
 //  4. A failure is reported at most once, and only if nobody got the end of the task.
+//  5. Every task that has not ended is in the list of live tasks, in the order of the spawns. It knows
+//     its spawner by number only: a chain of tasks that spawn each other keeps no former one alive.
 // Source: gevent's Greenlet (get, join, kill, link), Trio (level-triggered kill). A killed task is
 // a state of its own here: gevent calls it successful, and its users were surprised.
 
 import { type AbortTarget, unwatchAbort, watchAbort } from "./_kernel/abort.ts";
 import { clock, type Timer, type TimerTarget } from "./_kernel/clock.ts";
 import {
+  type Cancellable,
   Context,
   contextTravels,
   currentContext,
@@ -26,12 +29,15 @@ import {
   runIn,
   runOutside,
 } from "./_kernel/current.ts";
+import { isThenable } from "./_kernel/foreign.ts";
 import { hooks } from "./_kernel/hooks.ts";
 import { macrotask } from "./_kernel/host.ts";
+import { showAsText } from "./_kernel/inspect.ts";
 import { enqueue, type Runnable } from "./_kernel/run_queue.ts";
 import {
   delist,
   enlist,
+  NOTHING,
   type Selectable,
   type SelectCase,
   type Selected,
@@ -45,6 +51,8 @@ import {
   type WaiterGroup,
   type WaitOptions,
 } from "./_kernel/waiter.ts";
+import { describeWaits, textOfWaits, type WaitDump } from "./_kernel/waits.ts";
+import { config } from "./config.ts";
 import { DeadlockError, killError } from "./errors.ts";
 import { sleep } from "./sleep.ts";
 
@@ -102,12 +110,14 @@ export let releaseTask: (task: Task) => void;
 let begin: (task: Task) => void;
 /** Calls the links of a task that has ended. */
 let callLinks: (task: Task) => void;
-/** Does what `kill` does, without the wait; for `killAll`. */
+/** Does what `kill` does, without the wait; for those that kill many. */
 export let killTask: (task: Task, reason: unknown) => void;
 /** Tells the users of `task.signal` of a kill. */
 let abortSignal: (task: Task, reason: unknown) => void;
 /** Reports the failure of a task unless somebody got it. */
 let judge: (task: Task) => void;
+/** Where a task was spawned, nearest frame first, if that was kept. */
+export let spawnFramesOf: (task: Task) => string[] | undefined;
 
 let creating = false;
 let lastId = 0;
@@ -184,8 +194,7 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
       task.#fn = null;
       task.#args = null;
       try {
-        const result = fn(...args as never[]);
-        const running = isGenerator(result) ? drive(result) : result;
+        const running = callBody(fn, args);
         if (!isThenable(running)) return task.#end("succeeded", running);
         Promise.resolve(running).then(
           (value) => task.#end("succeeded", value),
@@ -203,6 +212,8 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
       task.#observed = true;
       reportUnhandled(task.#result, task);
     };
+    spawnFramesOf = (task) => framesOf(spawnStacks.get(task.#context));
+    showAsText(Task.prototype);
   }
 
   /** Tasks are made by `spawn`. */
@@ -314,7 +325,7 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
       own.catch(ignore); // not awaited, it must not count as an unhandled rejection
       return own;
     }
-    return new Waiter<boolean>(KILL).parkFor(null, this.#list, options, false);
+    return new Waiter<boolean>(KILL).parkShielded(this.#list, options, false);
   }
 
   /**
@@ -426,6 +437,12 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
     return "Task";
   }
 
+  /** Its name, state, and what it waits on; what consoles show. */
+  toString(): string {
+    const waits = textOfWaits(this.#context.describe(clock.on.now()));
+    return `Task ${JSON.stringify(this.name)} (${this.#state}${waits === "" ? "" : `: ${waits}`})`;
+  }
+
   /** The task as a case of `select`: ready when it has ended. */
   get "~select"(): SelectCase<T> {
     return {
@@ -436,6 +453,11 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
         return { value: this.#result as T, done: false };
       },
       enlist: (branch) => enlist(branch, this.#list, CASE),
+      watch: (branch) => {
+        if (!this.ready) return enlist(branch, this.#list, CASE);
+        this.#observed = true;
+        branch.settle(NOTHING as Selected<T>);
+      },
       delist,
     };
   }
@@ -443,7 +465,7 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
   #kill(reason: unknown): void {
     if (this.#killed || this.#endOrder > 0) return;
     this.#killed = true;
-    const error = killError(reason, this.name);
+    const error = killError(reason, `Task "${this.name}" was killed`);
     this.#context.cancel(error);
     if (this.#state === "pending") this.#end("killed", error);
   }
@@ -529,13 +551,26 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
 
 /** The context of a task, and what the kernel calls a task for: to start it, to kill it. */
 class TaskContext extends Context implements Runnable, TimerTarget, AbortTarget {
+  next: TaskContext | null = null;
+  /** The id of the task that spawned it, 0 if none did. */
+  readonly spawnerId: number;
+  #previous: TaskContext | null = null;
   #timer: Timer | null = null;
   #signal: AbortSignal | null = null;
+  /** The waits that no kill reaches. */
+  #apart: Set<Cancellable> | null = null;
 
   constructor(task: Task) {
     super(null);
     this.task = task;
-    this.locals = (currentContext() ?? ROOT).base.locals;
+    const spawner = currentContext();
+    this.locals = (spawner ?? ROOT).base.locals;
+    this.spawnerId = (spawner?.task as Task | undefined)?.id ?? 0;
+    if (config.spawnStacks) spawnStacks.set(this, new Error().stack ?? "");
+    this.#previous = lastLive;
+    if (lastLive === null) firstLive = this;
+    else lastLive.next = this;
+    lastLive = this;
   }
 
   startIn(ms: number): void {
@@ -556,10 +591,37 @@ class TaskContext extends Context implements Runnable, TimerTarget, AbortTarget 
     if (this.#signal !== null) unwatchAbort(this.#signal, this);
     this.#timer = null;
     this.#signal = null;
+    const previous = this.#previous, { next } = this;
+    if (previous === null) firstLive = next;
+    else previous.next = next;
+    if (next === null) lastLive = previous;
+    else next.#previous = previous;
+    this.#previous = null;
+    this.next = null;
   }
 
   run(): void {
-    if ((this.task as Task).state === "pending") runIn(this, begin, this.task as Task);
+    if ((this.task as Task).state !== "pending") return;
+    if (hooks.on !== null) hooks.on.starting?.(this);
+    runIn(this, begin, this.task as Task);
+    if (hooks.on !== null) hooks.on.started?.(this);
+  }
+
+  override addApart(wait: Cancellable): void {
+    (this.#apart ??= new Set()).add(wait);
+  }
+
+  override removeApart(wait: Cancellable): void {
+    this.#apart?.delete(wait);
+  }
+
+  /** What it waits on, `at` being the present time. */
+  describe(at: number): WaitDump[] {
+    const apart = [...(this.#apart ?? [])];
+    return [
+      ...describeWaits(this.waits() as Waiter[], false, at),
+      ...describeWaits(apart as Waiter[], true, at),
+    ];
   }
 
   timeUp(): void {
@@ -573,6 +635,42 @@ class TaskContext extends Context implements Runnable, TimerTarget, AbortTarget 
   override wasCancelled(reason: unknown): void {
     abortSignal(this.task as Task, reason);
   }
+}
+
+/**
+ * Where tasks were spawned. As text: frames as objects would hold the spawner, and it its own, and so
+ * on.
+ */
+const spawnStacks: WeakMap<Context, string> = new WeakMap();
+
+/** The list of live tasks. */
+let firstLive: TaskContext | null = null;
+let lastLive: TaskContext | null = null;
+
+/** A task that has not ended, and what only its context knows. */
+export interface LiveTask {
+  readonly task: Task;
+  /** 0 if no task spawned it. */
+  readonly spawnerId: number;
+  readonly killed: boolean;
+  /** Those behind a shield last. */
+  readonly waits: readonly WaitDump[];
+}
+
+/** The tasks that have not ended, in the order of the spawns; for `dump`. */
+export function liveTasks(): LiveTask[] {
+  const at = clock.on.now();
+  const live: LiveTask[] = [];
+  for (let context = firstLive; context !== null; context = context.next) {
+    const { spawnerId, cancelled } = context;
+    live.push({
+      task: context.task as Task,
+      spawnerId,
+      killed: cancelled,
+      waits: context.describe(at),
+    });
+  }
+  return live;
 }
 
 /**
@@ -591,6 +689,12 @@ class TaskContext extends Context implements Runnable, TimerTarget, AbortTarget 
  */
 export function currentTask(): Task | undefined {
   return currentContext()?.task as Task | undefined;
+}
+
+/** Calls the function of a task; a generator that it gives is run to its end. */
+export function callBody(fn: (...args: never[]) => unknown, args: unknown[]): unknown {
+  const result = fn(...args as never[]);
+  return isGenerator(result) ? drive(result) : result;
 }
 
 /** Runs a generator as the body of a task: each `yield` is a checkpoint, where a kill arrives. */
@@ -624,9 +728,17 @@ function isGenerator(value: unknown): value is AsyncGenerator | Generator {
   return tag === "[object AsyncGenerator]" || tag === "[object Generator]";
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null &&
-    typeof (value as { then?: unknown }).then === "function";
+/** The frames of a stack as text, nearest first, without those of this library and of the host. */
+function framesOf(stack: string | undefined): string[] | undefined {
+  if (stack === undefined) return undefined;
+  const frames = stack.split("\n").filter((line) => /:\d+/.test(line))
+    .map((line) => line.trim().replace(/^at /, ""));
+  // The first frame is in this file. In a bundle, where all is one file, nothing is left out.
+  const folder = /(?:\(|@|^)([^(@]*[/\\])task\.[cm]?[jt]s:\d/.exec(frames[0] ?? "")?.[1];
+  return frames.filter((frame) =>
+    !/(^|[(@])(node|ext|native|bun):/.test(frame) &&
+    (folder === undefined || !/^\w+\.[jt]s:/.test(frame.split(folder)[1] ?? ""))
+  );
 }
 
 function ignore(): void {}

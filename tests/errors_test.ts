@@ -93,7 +93,7 @@ test("killError() gives an error as it is and remembers it", () => {
 
 test("killError() makes the cause of a KilledError of what is no error", () => {
   for (const reason of [null, 0, "", "enough", false, { code: 7 }]) {
-    const error = killError(reason, "worker");
+    const error = killError(reason, 'Task "worker" was killed');
     assertInstanceOf(error, KilledError);
     assertEquals(error.message, 'Task "worker" was killed');
     assert("cause" in error);

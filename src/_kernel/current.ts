@@ -42,6 +42,8 @@ export class Context {
 
   /** The node that is cancelled: this one, or the one above of which it is a part. */
   readonly #node: Context;
+  /** A cancel of the top context does not reach this one: the top is told of its waits. */
+  readonly #apart: boolean;
   #cancelled = false;
   #reason: unknown = undefined;
   // Most contexts have one parked wait and no child at a time: no list until there are two.
@@ -55,6 +57,7 @@ export class Context {
     this.shielded = shielded;
     this.base = parent === null || ownLocals ? this : parent.base;
     this.#node = parent !== null && part ? parent.#node : this;
+    this.#apart = parent !== null && (shielded || parent.#node.#apart);
     this.task = parent === null ? undefined : parent.task;
     this.greenlet = parent === null ? null : parent.greenlet;
     this.coroutine = parent === null ? null : parent.coroutine;
@@ -104,17 +107,53 @@ export class Context {
     const node = this.#node;
     if (node.#parked === null) node.#parked = wait;
     else (node.#more ??= new Set()).add(wait);
+    if (node.#apart) this.#top.addApart(wait);
+  }
+
+  /** Remembers a wait that has parked here out of reach of {@linkcode Context.cancel}. */
+  addShielded(wait: Cancellable): void {
+    this.#top.addApart(wait);
   }
 
   /** Forgets a wait that has ended. */
   remove(wait: Cancellable): void {
     const node = this.#node;
     if (node.#parked === wait) node.#parked = null;
-    else node.#more?.delete(wait);
+    // What is in neither place is a shielded wait.
+    else if (node.#more === null || !node.#more.delete(wait)) return this.#top.removeApart(wait);
+    if (node.#apart) this.#top.removeApart(wait);
+  }
+
+  /** Remembers a wait below that a cancel of this top context does not reach; for subclasses. */
+  addApart(_wait: Cancellable): void {}
+
+  /** Takes back {@linkcode Context.addApart}. */
+  removeApart(_wait: Cancellable): void {}
+
+  /** The waits that a cancel of this top context would end. */
+  waits(): Cancellable[] {
+    const found: Cancellable[] = [];
+    const contexts: Context[] = [this];
+    // The list grows while it is worked off.
+    for (const context of contexts) {
+      if (context.#parked !== null) found.push(context.#parked);
+      if (context.#more !== null) { for (const wait of context.#more) found.push(wait); }
+      if (context.#children !== null) {
+        for (const child of context.#children) contexts.push(child);
+      }
+    }
+    return found;
   }
 
   /** Called once when this context is cancelled, after its waits were; for subclasses. */
   wasCancelled(_reason: unknown): void {}
+
+  get #top(): Context {
+    // deno-lint-ignore no-this-alias -- the walk begins here
+    let top: Context = this;
+    while (top.parent !== null) top = top.parent;
+    return top;
+  }
 
   #cancelOne(reason: unknown): void {
     if (this.#cancelled) return;

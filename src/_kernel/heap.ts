@@ -62,13 +62,13 @@ export class Heap<T extends HeapItem> {
 
   #rise(at: number, item: T): void {
     const items = this.#items;
-    while (at > 0) {
-      const up = (at - 1) >> 1;
-      const parent = items[up]!;
-      if (!this.#before(item, parent)) break;
+    // The place first: an order that throws must leave the heap as it is.
+    let place = at;
+    while (place > 0 && this.#before(item, items[(place - 1) >> 1]!)) place = (place - 1) >> 1;
+    for (; at > place; at = (at - 1) >> 1) {
+      const parent = items[(at - 1) >> 1]!;
       items[at] = parent;
       parent.heapIndex = at;
-      at = up;
     }
     items[at] = item;
     item.heapIndex = at;

@@ -35,10 +35,18 @@ export interface SelectCase<T = unknown> {
   ready(): boolean;
   /** Does it. Only when ready. @throws The error that the thing has ended with. */
   take(): Selected<T>;
+  /** Whether {@linkcode SelectCase.take} would give `done`; missing where that never happens. */
+  ended?(): boolean;
   /** Lets `branch` wait for the next time it is ready; then settle or fail it, once. */
   enlist(branch: SelectBranch<T>): void;
   /** Takes `branch` back: another case was chosen. */
   delist(branch: SelectBranch<T>): void;
+  /**
+   * Lets `branch` wait until it is ready, without taking anything, and settles it at once if it is:
+   * for `wait` and `iwait`. Missing where waiting and taking cannot be told apart; such a thing is
+   * for `select` only.
+   */
+  watch?(branch: SelectBranch<T>): void;
 }
 
 /** One case of a select that waits. Settling it commits the select to it. */
@@ -48,6 +56,9 @@ export interface SelectBranch<T = unknown> {
   /** The thing has failed: the select rejects with `error`. */
   fail(error: unknown): void;
 }
+
+/** What a thing without a value gives. */
+export const NOTHING: Selected<undefined> = Object.freeze({ value: undefined, done: false });
 
 /** Enlists a branch, which is a waiter, for a thing whose waiters stand in `list`. */
 export function enlist(branch: SelectBranch, list: WaitList, payload?: unknown): void {
@@ -59,4 +70,19 @@ export function enlist(branch: SelectBranch, list: WaitList, payload?: unknown):
 /** Takes such a branch back. */
 export function delist(branch: SelectBranch): void {
   (branch as Waiter).withdraw();
+}
+
+/** Settles every waiter of `list` with `value`, first come first served. */
+export function serveAll(list: WaitList, value: unknown): void {
+  for (let waiter = list.first; waiter !== null; waiter = list.first) serve(waiter, value);
+}
+
+/** Fails every waiter of `list`. */
+export function failAll(list: WaitList, error: unknown): void {
+  for (let waiter = list.first; waiter !== null; waiter = list.first) waiter.fail(error);
+}
+
+/** Settles a waiter with a value: a branch wants it as {@linkcode Selected}. */
+export function serve(waiter: Waiter, value: unknown): void {
+  waiter.settle(waiter.group === null ? value : { value, done: false });
 }

@@ -21,7 +21,11 @@ export interface WaitOwner {
   /** Its name, if the user gave one. */
   readonly name?: string | undefined;
   /** A waiter has left without being served: was cancelled, or ran out of time. */
-  waiterLeft?(waiter: Waiter): void;
+  "~waiterLeft"?(waiter: Waiter): void;
+  /** The branches by which one who waits on it waits on other things; for dumps. */
+  "~branches"?(): Iterable<Waiter | null>;
+  /** The tasks that keep those who wait from being served; for dumps. */
+  "~holders"?(): Iterable<{ readonly id: number; readonly name: string }>;
 }
 
 /** The list. */

@@ -17,6 +17,7 @@
 //  4. `live` counts the parked waiters that have a promise.
 // Source: Go's sudog, gevent's Waiter, Kotlin's CancellableContinuation.
 
+import { config } from "../config.ts";
 import { TimeoutError } from "../errors.ts";
 import { type AbortTarget, checkSignal, unwatchAbort, watchAbort } from "./abort.ts";
 import { checkMs, clock, type Timer, type TimerTarget } from "./clock.ts";
@@ -48,12 +49,21 @@ export interface WaiterGroup {
   branchSettled(branch: Waiter, value: unknown): void;
   /** `branch` failed; it is unlinked already. */
   branchFailed(branch: Waiter, error: unknown): void;
+  /** {@linkcode Waiter.doomed} of the waiter of the group; missing where nobody asks. */
+  readonly doomed?: boolean;
 }
 
 /** As `expiry` of {@linkcode Waiter.park}: an expired limit rejects with a `TimeoutError`. */
 export const REJECT: unique symbol = Symbol("reject");
 
 let live = 0;
+/** When waits parked, while `config.waitTimes` is on: a field would be paid for by all. */
+const parkedAt: WeakMap<Waiter, number> = new WeakMap();
+
+/** When `waiter` parked on the clock, if that was noted. */
+export function parkTime(waiter: Waiter): number | undefined {
+  return parkedAt.get(waiter);
+}
 
 /** How many waits are parked in the whole program. */
 export function liveWaiters(): number {
@@ -90,7 +100,17 @@ export class Waiter<T = any> implements Cancellable, Runnable {
     return this.parkFor(currentContext(), list, options, expiry);
   }
 
-  /** {@linkcode park} for a given context; `null` parks out of reach of kills and limits. */
+  /** {@linkcode park} out of reach of kills and limits; it still counts as a wait of the caller. */
+  parkShielded(list: WaitList, options?: WaitOptions, expiry: unknown = REJECT): Promise<T> {
+    const context = currentContext();
+    if (context !== null) {
+      this.context = context;
+      context.addShielded(this);
+    }
+    return this.parkFor(null, list, options, expiry);
+  }
+
+  /** {@linkcode park} for a given context; `null` is nobody, out of reach of kills and limits. */
   parkFor(
     context: Context | null,
     list: WaitList,
@@ -105,6 +125,7 @@ export class Waiter<T = any> implements Cancellable, Runnable {
     });
     list.push(this);
     live++;
+    if (config.waitTimes) parkedAt.set(this, clock.on.now());
     if (context !== null) {
       this.context = context;
       context.add(this);
@@ -151,7 +172,7 @@ export class Waiter<T = any> implements Cancellable, Runnable {
     if (this.settled) return;
     const owner = this.list?.owner;
     this.fail(reason);
-    owner?.waiterLeft?.(this);
+    owner?.["~waiterLeft"]?.(this);
   }
 
   /** Ends the wait because its limit of `ms` milliseconds is over. */
@@ -163,7 +184,16 @@ export class Waiter<T = any> implements Cancellable, Runnable {
     } else {
       this.settle(expiry as T);
     }
-    owner.waiterLeft?.(this);
+    owner["~waiterLeft"]?.(this);
+  }
+
+  /**
+   * Whether its task is killed, or its signal has aborted: it is about to be cancelled, in this very tick,
+   * and must be handed nothing that another one frees by its end.
+   */
+  get doomed(): boolean {
+    if (this.group !== null) return this.group.doomed === true;
+    return this.context?.cancelled === true || this.#limits?.doomed === true;
   }
 
   /** Takes a branch of a group, whose wait is over, out of its list. */
@@ -171,7 +201,7 @@ export class Waiter<T = any> implements Cancellable, Runnable {
     if (this.settled) return;
     const owner = this.list?.owner;
     this.#leaveGroup();
-    owner?.waiterLeft?.(this);
+    owner?.["~waiterLeft"]?.(this);
   }
 
   /** Its turn in the run queue has come (a `sleep(0)`). */
@@ -212,6 +242,10 @@ class Limits implements AbortTarget, TimerTarget {
   expire(ms: number, expiry: unknown): void {
     this.#expiry = expiry;
     this.#timer = clock.on.set(this, ms);
+  }
+
+  get doomed(): boolean {
+    return this.#signal?.aborted === true;
   }
 
   end(): void {

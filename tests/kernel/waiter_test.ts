@@ -35,7 +35,7 @@ function makeList() {
   const left: Waiter[] = [];
   const owner: WaitOwner = {
     [Symbol.toStringTag]: "Test",
-    waiterLeft: (waiter) => void left.push(waiter),
+    "~waiterLeft": (waiter) => void left.push(waiter),
   };
   return { list: new WaitList(owner, "test"), left };
 }
@@ -81,7 +81,7 @@ test("Waiter.cancel() rejects, and tells the owner after it was unlinked", async
   const sizes: number[] = [];
   const list: WaitList = new WaitList({
     [Symbol.toStringTag]: "Test",
-    waiterLeft: () => void sizes.push(list.size),
+    "~waiterLeft": () => void sizes.push(list.size),
   }, "test");
   const waiter = new Waiter(), waited = rejection(waiter.park(list));
   waiter.cancel("stop");
@@ -178,29 +178,29 @@ test("Waiter.park() stops its timer and its listening by every end", () => {
 
 test("Waiter leaves its context by every end, so that a long-lived one keeps nothing", () => {
   class NotedContext extends Context {
-    readonly waits: Set<unknown> = new Set();
+    readonly noted: Set<unknown> = new Set();
 
     override add(wait: Waiter): void {
       super.add(wait);
-      this.waits.add(wait);
+      this.noted.add(wait);
     }
 
     override remove(wait: Waiter): void {
       super.remove(wait);
-      this.waits.delete(wait);
+      this.noted.delete(wait);
     }
   }
   using time = new ManualClock();
   const context = new NotedContext(null), { list } = makeList();
   const waiters = Array.from({ length: 5 }, () => new Waiter());
   for (const waiter of waiters) outcome(waiter.parkFor(context, list, { timeout: 5 }));
-  assertEquals(context.waits.size, 5);
+  assertEquals(context.noted.size, 5);
   waiters[0]!.settle(1);
   waiters[1]!.fail(1);
   waiters[2]!.cancel(1);
-  assertEquals(context.waits.size, 2);
+  assertEquals(context.noted.size, 2);
   time.advance(5);
-  assertEquals(context.waits.size, 0);
+  assertEquals(context.noted.size, 0);
 });
 
 test("Waiter.park() takes undefined options as absent", async () => {

@@ -1,0 +1,207 @@
+// Copyright 2026 the baozi authors. MIT license.
+// Runs anywhere.
+
+/**
+ * Time as a case of `select`: once, and again and again.
+ *
+ * @module
+ */
+
+import { checkMs, clock, type Timer, type TimerTarget } from "./_kernel/clock.ts";
+import {
+  delist,
+  enlist,
+  NOTHING,
+  type Selectable,
+  type SelectBranch,
+  type SelectCase,
+  type Selected,
+  serve,
+} from "./_kernel/selectable.ts";
+import { WaitList } from "./_kernel/wait_list.ts";
+import { refuse, Waiter, type WaitOptions } from "./_kernel/waiter.ts";
+
+/**
+ * A case that is chosen `ms` milliseconds after the select that lists it began. Any ready case beats
+ * `after(0)`. It may be listed again and again, and starts anew each time.
+ *
+ * @param ms Milliseconds, >= 0; `Infinity` is never.
+ * @throws {RangeError} If `ms` is negative or NaN.
+ *
+ * @example A limit on waiting
+ * ```ts
+ * import { after, Channel, select } from "@baozi/baozi";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const quiet = new Channel<string>();
+ * assertEquals((await select({ quiet, late: after(5) })).key, "late");
+ * ```
+ */
+export function after(ms: number): Selectable<void> {
+  checkMs("wait after", "ms", ms);
+  return { "~select": new After(ms) };
+}
+
+const AFTER = new WaitList({ [Symbol.toStringTag]: "after" }, "after");
+
+class After implements SelectCase<void> {
+  readonly #ms: number;
+
+  constructor(ms: number) {
+    this.#ms = ms;
+  }
+
+  ready(): boolean {
+    return false;
+  }
+
+  take(): Selected<void> {
+    return NOTHING;
+  }
+
+  enlist(branch: SelectBranch<void>): void {
+    const target: TimerTarget = { timeUp: () => branch.settle(this.take()) };
+    enlist(branch, AFTER, clock.on.set(target, this.#ms));
+  }
+
+  delist(branch: SelectBranch<void>): void {
+    const timer = (branch as Waiter).payload as Timer;
+    timer.clock.clear(timer);
+    delist(branch);
+  }
+
+  watch(branch: SelectBranch<void>): void {
+    this.enlist(branch);
+  }
+}
+
+/**
+ * A ticker: due every `ms` milliseconds, counted from when it was made. Ticks that nobody took
+ * coalesce into one, so it never bursts after a stall; the value is how many intervals that one stands
+ * for. It has a timer only while somebody waits: one that is forgotten keeps nothing alive.
+ *
+ * @param ms Milliseconds, > 0.
+ * @throws {RangeError} If `ms` is not above 0, or `Infinity`.
+ *
+ * @example Three ticks
+ * ```ts
+ * import { every } from "@baozi/baozi";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using ticks = every(5);
+ * let count = 0;
+ * for await (const _ of ticks) {
+ *   if (++count === 3) break;
+ * }
+ * assertEquals(count, 3);
+ * ```
+ */
+export function every(ms: number): Ticker {
+  return new Ticker(ms);
+}
+
+/** What {@linkcode every} makes. */
+export class Ticker implements Selectable<number>, AsyncIterable<number>, Disposable {
+  readonly #ms: number;
+  readonly #list: WaitList = new WaitList(this, "tick");
+  readonly #start: number = clock.on.now();
+  #timer: Timer | null = null;
+  #taken = 0;
+  #ended = false;
+
+  /** Makes a ticker; {@linkcode every} does it shorter. */
+  constructor(ms: number) {
+    checkMs("tick every", "ms", ms);
+    if (ms === 0 || ms === Infinity) {
+      throw new RangeError(`Cannot tick every: ms must be above 0 and finite, got ${ms}`);
+    }
+    this.#ms = ms;
+  }
+
+  /**
+   * Waits for the next tick; at once if one is due. Resolves to how many intervals it stands for, or
+   * `undefined` once the ticker has ended.
+   *
+   * @throws {TimeoutError} If `options.timeout` is over first.
+   */
+  wait(options?: WaitOptions): Promise<number | undefined> {
+    const refused = refuse("tick", options);
+    if (refused !== null) return refused;
+    if (this.#ended) return Promise.resolve(undefined);
+    if (this.#due > 0) return Promise.resolve(this.#take());
+    const tick = new Waiter<number | undefined>().park(this.#list, options);
+    this.#arm();
+    return tick;
+  }
+
+  /** "Ticker". */
+  get [Symbol.toStringTag](): string {
+    return "Ticker";
+  }
+
+  /** The next tick as a case of `select`; `done` once the ticker has ended. */
+  get "~select"(): SelectCase<number> {
+    return {
+      ready: () => this.#ended || this.#due > 0,
+      ended: () => this.#ended,
+      take: () =>
+        this.#ended
+          ? { value: undefined as unknown as number, done: true }
+          : { value: this.#take(), done: false },
+      enlist: (branch) => {
+        enlist(branch, this.#list);
+        this.#arm();
+      },
+      delist,
+    };
+  }
+
+  /** A waiter has left: without any the timer goes. For the kernel. */
+  "~waiterLeft"(): void {
+    if (this.#list.first === null && this.#timer !== null) {
+      this.#timer.clock.clear(this.#timer);
+      this.#timer = null;
+    }
+  }
+
+  /** Iterates over the ticks until the ticker ends; leaving the loop does not end it. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<number, void, void> {
+    for (let tick = await this.wait(); tick !== undefined; tick = await this.wait()) yield tick;
+  }
+
+  /** Ends the ticker: who waits is told, iterations end. */
+  [Symbol.dispose](): void {
+    this.#ended = true;
+    for (let waiter = this.#list.first; waiter !== null; waiter = this.#list.first) {
+      waiter.settle(waiter.group === null ? undefined : { value: undefined, done: true });
+    }
+    this["~waiterLeft"]();
+  }
+
+  /** How many intervals are over and not taken. */
+  get #due(): number {
+    const now = clock.on.now();
+    const over = Math.floor((now - this.#start) / this.#ms);
+    // By the same sum as the timer: a quotient rounded down would let it fire at this time for ever.
+    return (this.#start + (over + 1) * this.#ms <= now ? over + 1 : over) - this.#taken;
+  }
+
+  #take(): number {
+    const due = this.#due;
+    this.#taken += due;
+    return due;
+  }
+
+  #arm(): void {
+    if (this.#timer !== null || this.#list.first === null) return;
+    const next = this.#start + (this.#taken + 1) * this.#ms;
+    const target: TimerTarget = { timeUp: () => this.#tick() };
+    this.#timer = clock.on.set(target, Math.max(0, next - clock.on.now()));
+  }
+
+  #tick(): void {
+    this.#timer = null;
+    if (this.#due > 0 && this.#list.first !== null) serve(this.#list.first, this.#take());
+    this.#arm();
+  }
+}
