@@ -29,6 +29,7 @@ import {
   type SelectCase,
   type Selected,
 } from "./_kernel/selectable.ts";
+import { streamOf } from "./_kernel/stream.ts";
 import { reportUnhandled } from "./_kernel/unhandled.ts";
 import { WaitList } from "./_kernel/wait_list.ts";
 import { refuse, Waiter, type WaitOptions } from "./_kernel/waiter.ts";
@@ -586,36 +587,11 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
    * ```
    */
   toReadableStream(): ReadableStream<T> {
-    const values = this.values();
-    let cancelled = false;
-    /** A value whose reader gave up its read: for the next one. */
-    let held: { readonly value: T } | null = null;
-    const stream = new ReadableStream<T>({
-      pull: async (controller) => {
-        if (held !== null) {
-          controller.enqueue(held.value);
-          held = null;
-          return;
-        }
-        const result = await values.next();
-        if (result.done !== true) {
-          // Cancelled between hand-over and here: the stream would drop the value silently.
-          if (cancelled) this.#undelivered(result.value);
-          else if (!stream.locked) held = result;
-          else controller.enqueue(result.value);
-        } else if (!cancelled) {
-          controller.close();
-        }
-      },
-      cancel: async (reason) => {
-        cancelled = true;
-        if (held !== null) this.#undelivered(held.value);
-        await values.return!();
-        if (reason === undefined) this.close();
-        else this.close(reason);
-      },
-    }, { highWaterMark: 0 });
-    return stream;
+    return streamOf(
+      this.values(),
+      (value) => this.#undelivered(value),
+      (reason) => reason === undefined ? this.close() : this.close(reason),
+    );
   }
 
   /** Whether the channel is closed; values may be left in the buffer. */

@@ -93,15 +93,20 @@ class Merge<T> implements Merged<T>, WaitOwner, SelectCase<T> {
 
   async next(): Promise<IteratorResult<T, undefined>> {
     if (this.#returned) return { done: true, value: undefined };
-    const { value, done } = await this.#next();
+    const { value, done } = await this.#next(undefined, true);
     return done ? { done, value: undefined } : { done, value };
   }
 
   return(): Promise<IteratorResult<T, undefined>> {
     this.#returned = true;
-    for (let waiter = this.#list.first; waiter !== null; waiter = this.#list.first) {
-      (waiter.payload as Merging<T>).withdraw();
-      waiter.settle(ENDED);
+    for (let waiter = this.#list.first; waiter !== null;) {
+      const { next } = waiter;
+      const merging = waiter.payload as Merging<T>;
+      if (merging.iterates) {
+        merging.withdraw();
+        waiter.settle(ENDED);
+      }
+      waiter = next;
     }
     return Promise.resolve({ done: true, value: undefined });
   }
@@ -151,7 +156,7 @@ class Merge<T> implements Merged<T>, WaitOwner, SelectCase<T> {
     this.#failed ??= [error];
   }
 
-  #next(options?: WaitOptions): Promise<Selected<T>> {
+  #next(options?: WaitOptions, iterates = false): Promise<Selected<T>> {
     const refused = refuse("receive", options);
     if (refused !== null) return refused;
     try {
@@ -161,7 +166,7 @@ class Merge<T> implements Merged<T>, WaitOwner, SelectCase<T> {
       return Promise.reject(error);
     }
     const waiter = new Waiter<Selected<T>>();
-    const merging = new Merging<T>(this, waiter);
+    const merging = new Merging<T>(this, waiter, iterates);
     const next = waiter.park(this.#list, options);
     merging.enlist();
     return next;
@@ -198,7 +203,11 @@ class Merging<T> implements WaiterGroup {
   readonly #target: Waiter;
   readonly #branches: Map<Waiter, SelectCase<T>> = new Map();
 
-  constructor(merge: Merge<T>, target: Waiter) {
+  /** It waits for a `next()`, which `return()` ends. */
+  readonly iterates: boolean;
+
+  constructor(merge: Merge<T>, target: Waiter, iterates = false) {
+    this.iterates = iterates;
     this.#merge = merge;
     this.#target = target;
     target.payload = this;

@@ -104,7 +104,7 @@ export class Group implements Iterable<Task> {
 
   /** Creates an empty group. */
   constructor(size: number = Infinity) {
-    this.#size = size;
+    this.#size = checkSize(size);
   }
 
   /**
@@ -575,7 +575,7 @@ export class Group implements Iterable<Task> {
 export class Pool extends Group {
   /** Creates a pool. @throws {RangeError} If `size` is no integer >= 1. */
   constructor(size: number) {
-    super(checkSize(size));
+    super(checkSize(size)); // undefined is no size, though a group takes it
   }
 
   /** "Pool". */

@@ -16,6 +16,7 @@
 // run in, and be killed with, whatever task happens to ask for the next value.
 
 import type { SelectCase } from "./_kernel/selectable.ts";
+import { streamOf } from "./_kernel/stream.ts";
 import { reportUnhandled } from "./_kernel/unhandled.ts";
 import { refuse, type WaitOptions } from "./_kernel/waiter.ts";
 import { Channel, type ChannelReceiveResult, type Receiver } from "./channel.ts";
@@ -255,24 +256,7 @@ class ProducedReceiver<T> implements Receiver<T>, AsyncDisposable {
   }
 
   toReadableStream(): ReadableStream<T> {
-    const values = this.values();
-    let cancelled = false;
-    return new ReadableStream<T>({
-      pull: async (controller) => {
-        const result = await values.next();
-        if (result.done !== true) {
-          // Cancelled between hand-over and here: the stream would drop the value silently.
-          if (cancelled) this.#producer.undelivered(result.value);
-          else controller.enqueue(result.value);
-        } else if (!cancelled) {
-          controller.close();
-        }
-      },
-      cancel: async () => {
-        cancelled = true;
-        await values.return!();
-      },
-    }, { highWaterMark: 0 });
+    return streamOf(this.values(), (value) => this.#producer.undelivered(value), () => {});
   }
 
   cancel(...reason: [reason?: unknown]): boolean {

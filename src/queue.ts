@@ -16,6 +16,7 @@
 // Source: gevent's Queue (task_done, join, peek, shutdown). Here 0 is not "no bound": that has a name.
 
 import { Heap, type HeapItem } from "./_kernel/heap.ts";
+import { END, NEXT, PullIterator } from "./_kernel/pull_iterator.ts";
 import { Ring } from "./_kernel/ring.ts";
 import {
   delist,
@@ -30,16 +31,11 @@ import { WaitList } from "./_kernel/wait_list.ts";
 import { refuse, Waiter, type WaitOptions } from "./_kernel/waiter.ts";
 import { QueueClosedError } from "./errors.ts";
 
-/** What a waiting getter wants: to take the item, only to see it, or to take it as an iterator does. */
+/** What a waiting getter wants: to take the item, or only to see it. An iterator says `NEXT`. */
 const GET = 0;
 const PEEK = 1;
-const NEXT = 2;
 
 const EMPTY: { readonly state: "empty" } = Object.freeze({ state: "empty" });
-const END: { readonly value: undefined; readonly done: true } = Object.freeze({
-  value: undefined,
-  done: true,
-});
 const CLOSED: { readonly state: "closed" } = Object.freeze({ state: "closed" });
 
 /** What {@linkcode Queue.tryGet} and {@linkcode Queue.tryPeek} give. */
@@ -284,15 +280,15 @@ export class Queue<T> implements Selectable<T>, AsyncIterable<T> {
    * too. Leaving the loop leaves it open.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<T> {
-    return new QueueIterator<T>(
-      this.#getters,
-      () =>
+    return new PullIterator<T>("get", {
+      pull: () =>
         this.#store.size > 0
           ? { value: this.#take(), done: false }
           : this.#closed
           ? END
           : undefined,
-    );
+      park: (waiter) => waiter.park(this.#getters),
+    });
   }
 
   #wait(want: number, verb: string, options?: WaitOptions): Promise<T> {
@@ -418,43 +414,6 @@ export class LifoQueue<T> extends Queue<T> {
   /** "LifoQueue". */
   override get [Symbol.toStringTag](): string {
     return "LifoQueue";
-  }
-}
-
-/** Hands items over as they are: an async generator would await a task. */
-class QueueIterator<T> implements AsyncIterableIterator<T> {
-  readonly #getters: WaitList;
-  readonly #take: () => IteratorResult<T, undefined> | undefined;
-  #waiting: Array<Waiter<IteratorResult<T, undefined>>> = [];
-  #ended = false;
-
-  constructor(getters: WaitList, take: () => IteratorResult<T, undefined> | undefined) {
-    this.#getters = getters;
-    this.#take = take;
-  }
-
-  next(): Promise<IteratorResult<T, undefined>> {
-    if (this.#ended) return Promise.resolve(END);
-    const refused = refuse("get");
-    if (refused !== null) return refused;
-    const result = this.#take();
-    if (result !== undefined) return Promise.resolve(result);
-    const waiter = new Waiter<IteratorResult<T, undefined>>(NEXT);
-    this.#waiting = this.#waiting.filter(({ settled }) => !settled);
-    this.#waiting.push(waiter);
-    return waiter.park(this.#getters);
-  }
-
-  /** Ends the iteration, and a `next` that waits. */
-  return(): Promise<IteratorResult<T, undefined>> {
-    this.#ended = true;
-    for (const waiter of this.#waiting) if (!waiter.settled) waiter.settle(END);
-    this.#waiting = [];
-    return Promise.resolve(END);
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
   }
 }
 

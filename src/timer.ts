@@ -8,6 +8,7 @@
  */
 
 import { checkMs, clock, type Timer, type TimerTarget } from "./_kernel/clock.ts";
+import { END, NEXT, PullIterator } from "./_kernel/pull_iterator.ts";
 import {
   delist,
   enlist,
@@ -16,7 +17,6 @@ import {
   type SelectBranch,
   type SelectCase,
   type Selected,
-  serve,
 } from "./_kernel/selectable.ts";
 import { WaitList } from "./_kernel/wait_list.ts";
 import { refuse, Waiter, type WaitOptions } from "./_kernel/waiter.ts";
@@ -165,15 +165,23 @@ export class Ticker implements Selectable<number>, AsyncIterable<number>, Dispos
   }
 
   /** Iterates over the ticks until the ticker ends; leaving the loop does not end it. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<number, void, void> {
-    for (let tick = await this.wait(); tick !== undefined; tick = await this.wait()) yield tick;
+  [Symbol.asyncIterator](): AsyncIterableIterator<number> {
+    return new PullIterator<number>("tick", {
+      pull: () =>
+        this.#ended ? END : this.#due > 0 ? { value: this.#take(), done: false } : undefined,
+      park: (waiter) => {
+        const tick = waiter.park(this.#list);
+        this.#arm();
+        return tick;
+      },
+    });
   }
 
   /** Ends the ticker: who waits is told, iterations end. */
   [Symbol.dispose](): void {
     this.#ended = true;
     for (let waiter = this.#list.first; waiter !== null; waiter = this.#list.first) {
-      waiter.settle(waiter.group === null ? undefined : { value: undefined, done: true });
+      waiter.settle(isPlain(waiter) ? undefined : END);
     }
     this["~waiterLeft"]();
   }
@@ -201,7 +209,16 @@ export class Ticker implements Selectable<number>, AsyncIterable<number>, Dispos
 
   #tick(): void {
     this.#timer = null;
-    if (this.#due > 0 && this.#list.first !== null) serve(this.#list.first, this.#take());
+    const waiter = this.#list.first;
+    if (waiter !== null && this.#due > 0) {
+      const value = this.#take();
+      waiter.settle(isPlain(waiter) ? value : { value, done: false });
+    }
     this.#arm();
   }
+}
+
+/** Whether it is the waiter of a `wait`, which wants the bare number. */
+function isPlain(waiter: Waiter): boolean {
+  return waiter.group === null && waiter.payload !== NEXT;
 }

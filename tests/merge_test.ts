@@ -547,3 +547,13 @@ test("merge() waiting a hundred thousand times on a hot and a cold source leaves
   }
   assertEquals(enlisted(), 0);
 });
+
+test("merge() iterator.return() ends its own next(), not a receive() of another", async () => {
+  const source = new Channel<number>();
+  const both = merge(source);
+  const received = both.receive(), next = both.next();
+  await both.return!();
+  assertEquals(await next, { done: true, value: undefined });
+  await source.send(7);
+  assertEquals(await received, 7);
+});

@@ -1549,3 +1549,10 @@ test("Pool takes 10,000 parked spawns and kills them without recursion", async (
   await idle();
   assertEquals(parked.every(({ state }) => state === "rejected"), true);
 });
+
+test("new Group() rejects what is no size", () => {
+  for (const size of [0, -1, NaN, 1.5, "3", null]) {
+    assertThrows(() => new Group(size as never), RangeError, "size must be an integer >= 1");
+  }
+  assertEquals(new Group().size, Infinity);
+});

@@ -461,3 +461,19 @@ test("produce() infers the type of its values", async () => {
   const number: () => Promise<number> = () => texts.receive();
   assertEquals([text, typeof number], ["a", "function"]);
 });
+
+test("produce().toReadableStream() keeps a value whose read was given up, also on cancel", async () => {
+  const left: number[] = [];
+  const receiver = produce(async function* () {
+    yield 1;
+    yield 2;
+  }, { onUndelivered: (value) => left.push(value) });
+  const stream = receiver.toReadableStream();
+  const reader = stream.getReader();
+  const read = reader.read();
+  reader.releaseLock();
+  await read.catch(() => {});
+  await idle();
+  await stream.cancel();
+  assertEquals(left[0], 1);
+});

@@ -376,3 +376,13 @@ test("every() that is forgotten keeps nothing alive, without disposal", () => {
   every(1000);
   assertEquals(clock.on.size, 0);
 });
+
+test("Ticker iterator.return() settles a next() that waits, and leaves no timer", async () => {
+  using ticks = every(60_000);
+  const iterator = ticks[Symbol.asyncIterator]();
+  const waiting = iterator.next();
+  assertEquals(clock.on.size, 1);
+  await iterator.return!();
+  assertEquals([await waiting, clock.on.size], [{ done: true, value: undefined }, 0]);
+  assertEquals(await iterator.next(), { done: true, value: undefined });
+});
