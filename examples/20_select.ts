@@ -4,15 +4,13 @@
 // Message, tick or stop, whichever comes first. Exactly one case happens; the others leave nothing
 // behind, and no message is lost, which a Promise.race would do.
 
-import { Channel, Event, every, select, sleep, spawn } from "@baozi/baozi";
+import { Channel, Event, every, select, spawn } from "@baozi/baozi";
 
 const inbox = new Channel<string>();
 const stop = new Event();
 
 spawn(async () => {
   for (const word of ["one", "two", "three"]) await inbox.send(word);
-  await sleep(25);
-  stop.set();
 });
 
 using beat = every(10);
@@ -24,16 +22,16 @@ for (let going = true; going;) {
       console.log("message:", got.value);
       break;
     case "beat":
-      beats++;
+      if (++beats === 3) stop.set();
       break;
     case "stop":
       going = false;
   }
 }
-console.log("heart beats:", beats > 0);
+console.log("heart beats:", beats);
 
 // Output:
 // message: one
 // message: two
 // message: three
-// heart beats: true
+// heart beats: 3

@@ -19,7 +19,7 @@ async function load(part: string, ms: number): Promise<string> {
 try {
   await scope(async (s) => {
     const news = s.spawn(load, "news", 1);
-    s.spawn(load, "ads", 10);
+    s.spawn(load, "ads", 100);
     s.spawn(load, "comments", 60_000);
     console.log("loaded", await news);
   });

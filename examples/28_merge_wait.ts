@@ -12,11 +12,14 @@ for await (const n of merge(fast, slow)) sum[n < 10 ? "fast" : "slow"] += n;
 console.log(sum.fast, sum.slow);
 
 const door = new Event();
-const kettle = spawn({ name: "kettle" }, () => sleep(5));
-const radio = spawn({ name: "radio" }, () => sleep(15));
+const kettle = spawn({ name: "kettle" }, () => sleep(1));
 spawn(async () => {
-  await sleep(10);
+  await kettle.join();
   door.set();
+});
+const radio = spawn({ name: "radio" }, async () => {
+  await door.wait();
+  await sleep(1);
 });
 for await (const ready of iwait([radio, door, kettle])) {
   console.log(ready === door ? "door" : (ready as typeof kettle).name);

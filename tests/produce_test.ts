@@ -464,16 +464,21 @@ test("produce() infers the type of its values", async () => {
 
 test("produce().toReadableStream() keeps a value whose read was given up, also on cancel", async () => {
   const left: number[] = [];
+  const { promise, open } = gate();
   const receiver = produce(async function* () {
     yield 1;
+    await promise;
     yield 2;
   }, { onUndelivered: (value) => left.push(value) });
   const stream = receiver.toReadableStream();
   const reader = stream.getReader();
+  assertEquals(await reader.read(), { done: false, value: 1 });
   const read = reader.read();
+  await idle();
   reader.releaseLock();
   await read.catch(() => {});
+  open();
   await idle();
   await stream.cancel();
-  assertEquals(left[0], 1);
+  assertEquals(left, [2]);
 });
