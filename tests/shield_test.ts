@@ -196,3 +196,32 @@ test("shield() leaves a task that was not killed as it is", async () => {
 test("shield() rejects with a TypeError for what is no function", async () => {
   await assertRejects(() => shield(7 as never), TypeError, "Cannot shield: fn must be a function");
 });
+
+test("shield({ timeout }) ends clean-up that takes too long, in a killed task too", async () => {
+  let seen: unknown;
+  const task = spawn(async () => {
+    try {
+      await sleep(Infinity);
+    } finally {
+      seen = await shield(() => sleep(Infinity), { timeout: 5 }).catch((error) => error);
+    }
+  });
+  await idle();
+  await task.kill();
+  assertInstanceOf(seen, TimeoutError);
+  assertEquals([seen.ms, task.state], [5, "killed"]);
+});
+
+test("shield({ timeout }) gives what the body gives in time, outside of tasks too", async () => {
+  assertEquals(await shield(() => 7, { timeout: 1000 }), 7);
+  await assertRejects(() => shield(() => sleep(Infinity), { timeout: 1 }), TimeoutError);
+});
+
+test("shield() rejects a wrong timeout and runs nothing", async () => {
+  let ran = false;
+  for (const timeout of [-1, NaN]) {
+    await assertRejects(() => shield(() => void (ran = true), { timeout }), RangeError, "timeout");
+  }
+  await assertRejects(() => shield(() => void (ran = true), { timeout: "5" as never }), TypeError);
+  assertEquals(ran, false);
+});
