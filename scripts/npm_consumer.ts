@@ -54,7 +54,7 @@ async function main(): Promise<void> {
   console.log(said.join(" "));
 
   const square = async (n: number): Promise<number> => {
-    await sleep(10 * n);
+    await sleep(100 * n);
     return n * n;
   };
   const done = await joinAll([3, 1, 2].map((n) => spawn(square, n)));
