@@ -21,19 +21,20 @@
 import { type AbortTarget, unwatchAbort, watchAbort } from "./_kernel/abort.ts";
 import { clock, type Timer, type TimerTarget } from "./_kernel/clock.ts";
 import {
+  callLater,
+  callSoon,
   type Cancellable,
   Context,
   contextTravels,
   currentContext,
   ROOT,
-  runIn,
   runOutside,
 } from "./_kernel/current.ts";
 import { isThenable } from "./_kernel/foreign.ts";
 import { hooks } from "./_kernel/hooks.ts";
 import { macrotask } from "./_kernel/host.ts";
 import { showAsText } from "./_kernel/inspect.ts";
-import { enqueue, type Runnable } from "./_kernel/run_queue.ts";
+import { enqueue, mayStart, type Runnable } from "./_kernel/run_queue.ts";
 import {
   delist,
   enlist,
@@ -188,6 +189,8 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
       if (--task.#holds === 0) task.#judgeLater();
     };
     begin = (task) => {
+      if (task.#state !== "pending") return;
+      if (hooks.on !== null) hooks.on.starting?.(task.#context);
       // Where the context does not travel (browsers) the function is told its task.
       const fn = task.#fn!, args = contextTravels() ? task.#args! : [...task.#args!, task];
       task.#state = "running";
@@ -195,14 +198,17 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
       task.#args = null;
       try {
         const running = callBody(fn, args);
-        if (!isThenable(running)) return task.#end("succeeded", running);
-        Promise.resolve(running).then(
-          (value) => task.#end("succeeded", value),
-          (error) => task.#fail(error),
-        );
+        if (!isThenable(running)) task.#end("succeeded", running);
+        else {
+          Promise.resolve(running).then(
+            (value) => task.#end("succeeded", value),
+            (error) => task.#fail(error),
+          );
+        }
       } catch (error) {
         task.#fail(error);
       }
+      if (hooks.on !== null) hooks.on.started?.(task.#context);
     };
     callLinks = (task) => task.#callLinks();
     killTask = (task, reason) => task.#kill(reason);
@@ -555,6 +561,8 @@ class TaskContext extends Context implements Runnable, TimerTarget, AbortTarget 
   /** The id of the task that spawned it, 0 if none did. */
   readonly spawnerId: number;
   #previous: TaskContext | null = null;
+  /** Calls the function, where the task was spawned. */
+  #start: (() => void) | null = null;
   #timer: Timer | null = null;
   #signal: AbortSignal | null = null;
   /** The waits that no kill reaches. */
@@ -574,6 +582,8 @@ class TaskContext extends Context implements Runnable, TimerTarget, AbortTarget 
   }
 
   startIn(ms: number): void {
+    if (ms === 0 && mayStart()) return callSoon(this, begin, this.task as Task);
+    this.#start = callLater(this, begin, this.task as Task);
     if (ms === 0) enqueue(this);
     else this.#timer = clock.on.set(this, ms);
   }
@@ -591,6 +601,7 @@ class TaskContext extends Context implements Runnable, TimerTarget, AbortTarget 
     if (this.#signal !== null) unwatchAbort(this.#signal, this);
     this.#timer = null;
     this.#signal = null;
+    this.#start = null;
     const previous = this.#previous, { next } = this;
     if (previous === null) firstLive = next;
     else previous.next = next;
@@ -601,10 +612,8 @@ class TaskContext extends Context implements Runnable, TimerTarget, AbortTarget 
   }
 
   run(): void {
-    if ((this.task as Task).state !== "pending") return;
-    if (hooks.on !== null) hooks.on.starting?.(this);
-    runIn(this, begin, this.task as Task);
-    if (hooks.on !== null) hooks.on.started?.(this);
+    this.#start?.();
+    this.#start = null;
   }
 
   override addApart(wait: Cancellable): void {

@@ -15,6 +15,7 @@ import {
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
+import { AsyncLocalStorage } from "node:async_hooks";
 import { test } from "node:test";
 import { queueSize } from "../src/_kernel/run_queue.ts";
 import { Channel } from "../src/channel.ts";
@@ -493,4 +494,20 @@ test("spawn() makes a producer and a consumer out of two plain async functions",
 test("spawn() of a function that waits with a wrong limit fails with the RangeError", async () => {
   const error = await assertRejects(() => spawn(() => sleep(-1)).get(), RangeError);
   assertInstanceOf(error, RangeError);
+});
+
+test("spawn() keeps the user's own AsyncLocalStorage as it was at the spawn, for each task", async () => {
+  const request = new AsyncLocalStorage<string>();
+  const seen: unknown[] = [];
+  const handle = async (name: string) => {
+    seen.push([name, request.getStore()]);
+    await sleep(0);
+    await sleep(1);
+    seen.push([name, request.getStore()]);
+  };
+  const tasks = ["a", "b", "c"].map((name) => request.run(name, () => spawn(handle, name)));
+  const later = request.run("d", () => spawnLater(1, handle, "d"));
+  await joinAll([...tasks, later]);
+  assertEquals(seen.length, 8);
+  for (const [name, store] of seen as string[][]) assertEquals(store, name);
 });

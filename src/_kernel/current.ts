@@ -211,6 +211,36 @@ export function runIn<A extends unknown[], R>(
   }
 }
 
+/**
+ * Calls `fn(arg)` in `context`, in a microtask, with all else that the host carries through async code
+ * (storages of the user, a request's for instance) as it is now.
+ */
+// A promise reaction carries it for the price of a promise; AsyncLocalStorage.snapshot() took 2 to 8 us.
+export function callSoon<A>(context: Context, fn: (arg: A) => void, arg: A): void {
+  react(context, NOW, fn, arg);
+}
+
+/** {@linkcode callSoon}, but not before the returned function was called. */
+export function callLater<A>(context: Context, fn: (arg: A) => void, arg: A): () => void {
+  let open!: () => void;
+  const gate = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  react(context, gate, fn, arg);
+  return open;
+}
+
+const NOW: Promise<void> = Promise.resolve();
+
+function react<A>(context: Context, gate: Promise<void>, fn: (arg: A) => void, arg: A): void {
+  if (contextTravels()) storage!.run(context, reactHere<A>, gate, fn, arg);
+  else void gate.then(() => runIn(context, fn, arg));
+}
+
+function reactHere<A>(gate: Promise<void>, fn: (arg: A) => void, arg: A): void {
+  void gate.then(() => fn(arg));
+}
+
 /** Calls `fn` outside of all contexts: for callbacks of users, which belong to no task. */
 export function runOutside<A extends unknown[], R>(fn: (...args: A) => R, ...args: A): R {
   return currentContext() === null ? fn(...args) : runIn(null, fn, ...args);

@@ -23,6 +23,7 @@ const BUDGET_MS = 4;
 const MOST_ROUNDS = 256;
 /** How many run in one round. */
 const ROUND = 128;
+const MOST_STARTS = 30_000;
 
 /** What can stand in the queue. */
 export interface Runnable {
@@ -39,6 +40,7 @@ let deferred = false;
 let inTurn = false;
 let turnBegan = 0;
 let rounds = 0;
+let starts = 0;
 /** Somebody in the queue gave up its turn; a task that starts did not. */
 let yields = false;
 
@@ -52,6 +54,16 @@ export function enqueue(runnable: Runnable): void {
 export function enqueueYield(runnable: Runnable): void {
   yields = true;
   enqueue(runnable);
+}
+
+/**
+ * Whether one more task may begin in a microtask of its own, which keeps its order without the queue.
+ * After MOST_STARTS in one turn it must stand in the queue: a chain of tasks that spawn each other
+ * cannot starve timers and I/O.
+ */
+export function mayStart(): boolean {
+  if (!inTurn) beginTurn();
+  return ++starts <= MOST_STARTS;
 }
 
 /** How many stand in the queue. */
@@ -71,6 +83,7 @@ function beginTurn(): void {
   inTurn = true;
   turnBegan = now();
   rounds = 0;
+  starts = 0;
   macrotask(endTurn);
 }
 
