@@ -15,7 +15,8 @@ import { createTask, type Task, type TaskOptions, type TaskResult } from "./task
  * Starts `fn(...args)` as a task. Tasks start in the order of their spawns and never synchronously:
  * the caller goes on until it waits. `fn` may be a plain function, an async one, or a generator
  * function, whose yields are then checkpoints: others run, and a kill arrives. The task is
- * independent of the one that spawned it, and inherits its task locals.
+ * independent of the one that spawned it, and inherits its task locals and the values of the user's own
+ * `AsyncLocalStorage`s.
  *
  * @param fn The function.
  * @param args Its arguments.
