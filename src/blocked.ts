@@ -21,7 +21,7 @@
 // its monitor thread, which saw that nobody switched and not who.
 
 import { checkMs } from "./_kernel/clock.ts";
-import { type Context, runIn } from "./_kernel/current.ts";
+import { type Context, runOutside } from "./_kernel/current.ts";
 import { type Hooks, listen } from "./_kernel/hooks.ts";
 import { macrotask, now } from "./_kernel/host.ts";
 import { reportUnhandled } from "./_kernel/unhandled.ts";
@@ -145,7 +145,7 @@ export function onBlocked(
   const meter = new Meter(overMs, (report) => {
     try {
       // Not in the context of whoever happened to be measured: it may be killed.
-      runIn(null, hook, report);
+      runOutside(hook, report);
     } catch (error) {
       reportUnhandled(error);
     }

@@ -19,7 +19,7 @@
 // onUndeliveredElement. Dropped: an async generator as iterator, 2-3 times slower, and its return()
 // hangs behind a pending next() which then eats a value.
 
-import { contextsInUse, runIn } from "./_kernel/current.ts";
+import { runOutside } from "./_kernel/current.ts";
 import { Ring } from "./_kernel/ring.ts";
 import {
   delist,
@@ -295,8 +295,7 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
       throw new TypeError(`Cannot create channel: source must be iterable, got ${typeof source}`);
     }
     const channel = new Channel<T>(options);
-    if (contextsInUse()) void runIn(null, feed, channel, source);
-    else void feed(channel, source);
+    void runOutside(feed, channel, source);
     return channel;
 
     async function feed(

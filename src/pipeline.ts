@@ -19,7 +19,7 @@
 // Source: Unix pipes, Kotlin's flow with buffer(). Dropped: errors that travel with the values
 // through the stages: a stage could swallow them, and its successors work on in vain.
 
-import { contextsInUse, runIn } from "./_kernel/current.ts";
+import { runOutside } from "./_kernel/current.ts";
 import { refuse } from "./_kernel/waiter.ts";
 import type { Channel } from "./channel.ts";
 import { KilledError } from "./errors.ts";
@@ -339,9 +339,7 @@ class StagedPipeline<T> implements Pipeline<T>, ProducerOwner {
     if (this.#stopped === null) {
       const producers = this.#producers, source = this.#source!;
       // Out of all tasks: the kill of the task that it is called in could not be waited for.
-      this.#stopped = contextsInUse()
-        ? runIn(null, stopAll, producers, source, this)
-        : stopAll(producers, source, this);
+      this.#stopped = runOutside(stopAll, producers, source, this);
     }
     return this.#stopped;
   }

@@ -2,7 +2,8 @@
 // Runs anywhere.
 
 /**
- * Who runs next: tasks that start, and waits of `sleep(0)`, in order of arrival.
+ * Whose turn is next: waits of `sleep(0)`, links of ended tasks, and tasks once too many have begun in
+ * one turn, in order of arrival.
  *
  * @module
  */
