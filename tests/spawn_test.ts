@@ -511,3 +511,15 @@ test("spawn() keeps the user's own AsyncLocalStorage as it was at the spawn, for
   assertEquals(seen.length, 8);
   for (const [name, store] of seen as string[][]) assertEquals(store, name);
 });
+
+test("spawn() in a chain of tasks that spawn each other leaves timers their turn", async () => {
+  let fired = false, spawned = 0;
+  setTimeout(() => fired = true, 1);
+  // Bounded, so that a chain that starves the timer ends red and not never.
+  const link = () => {
+    if (!fired && ++spawned < 1_000_000) spawn(link);
+  };
+  spawn(link);
+  while (!fired && spawned < 1_000_000) await sleep(5);
+  assert(spawned < 1_000_000, "the timer waited for a million tasks");
+});
