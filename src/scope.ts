@@ -131,7 +131,7 @@ class Nursery implements Scope, WaiterGroup, WaitOwner {
   readonly [Symbol.toStringTag] = "scope";
   readonly name: string | undefined;
   readonly errors: unknown[] = [];
-  readonly #context: ScopeContext = new ScopeContext(this);
+  readonly #context: ScopeContext;
   readonly #signal: AbortSignal | undefined;
   readonly #supervised: boolean;
   readonly #restarts: Restarts | undefined;
@@ -155,6 +155,8 @@ class Nursery implements Scope, WaiterGroup, WaitOwner {
     }
     this.#supervised = supervise !== false;
     this.#restarts = typeof supervise === "object" ? new Restarts(supervise) : undefined;
+    // Last: one that is made and then refused would stay below its parent.
+    this.#context = new ScopeContext(this);
   }
 
   async run<T>(body: (s: Scope) => T): Promise<Awaited<T>> {
