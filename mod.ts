@@ -43,7 +43,10 @@ export { Dump, dump, type TaskDump } from "./src/dump.ts";
 export { type Coroutine, coroutine, type CoroutineOf } from "./src/coroutine.ts";
 export {
   BlockedError,
+  BrokenError,
+  BusyError,
   ChannelClosedError,
+  ConnClosedError,
   CoroutineEndedError,
   DeadlockError,
   GreenletError,

@@ -25,7 +25,7 @@ export interface NpmPackage {
   exports: Record<string, { types: string; default: string }>;
   files: string[];
   engines: { node: string };
-  sideEffects: false;
+  sideEffects: string[];
 }
 
 /** The package with one export for each of `deno.json`. */
@@ -48,6 +48,7 @@ export function npmPackage(): NpmPackage {
     // Must be said: else npm obeys npm/.gitignore, and packs nothing of what is built.
     files: ["esm", "src"],
     engines: { node: ">=20.16" },
-    sideEffects: false,
+    // It patches when it is imported, that is all it is for.
+    sideEffects: ["./esm/src/patch/auto.js"],
   };
 }

@@ -215,6 +215,79 @@ export class GreenletExit extends Error {
 }
 
 /**
+ * Says that the peer or the network broke off: a refused port, an unknown host, a reset, an end in the
+ * middle of a message, a message longer than allowed. The error of the host, if there was one, is its
+ * `cause`.
+ *
+ * @example A port where nobody listens
+ * ```ts
+ * import { BrokenError } from "@baozi/baozi";
+ * import { connect } from "@baozi/baozi/net";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ *
+ * const error = await assertRejects(() => connect({ port: 1 }), BrokenError);
+ * assertEquals(error.code, "ECONNREFUSED");
+ * ```
+ */
+export class BrokenError extends Error {
+  /** The name of the failure, the same on all hosts: "ECONNREFUSED"; `undefined` if it has none. */
+  readonly code: string | undefined;
+
+  /** Creates the error. */
+  constructor(message: string, options?: ErrorOptions & { code?: string | undefined }) {
+    super(message, options);
+    this.name = "BrokenError";
+    this.code = options?.code;
+  }
+}
+
+/**
+ * Rejects an operation on what one at a time may use, while another one uses it.
+ *
+ * @example Two readers on one connection
+ * ```ts
+ * import { BusyError, spawn } from "@baozi/baozi";
+ * import { connect, serve } from "@baozi/baozi/net";
+ * import { assertRejects } from "@std/assert";
+ *
+ * await using server = await serve({ port: 0, hostname: "127.0.0.1" }, (conn) => conn.read());
+ * await using conn = await connect({ port: server.address.port });
+ * await using _first = spawn(() => conn.read());
+ * await assertRejects(() => spawn(() => conn.read()).get(), BusyError);
+ * ```
+ */
+export class BusyError extends Error {
+  /** Creates the error. */
+  constructor(message: string) {
+    super(message);
+    this.name = "BusyError";
+  }
+}
+
+/**
+ * Rejects an operation on a connection, a listener or a server that this side has closed.
+ *
+ * @example Writing after close
+ * ```ts
+ * import { ConnClosedError } from "@baozi/baozi";
+ * import { connect, serve } from "@baozi/baozi/net";
+ * import { assertRejects } from "@std/assert";
+ *
+ * await using server = await serve({ port: 0, hostname: "127.0.0.1" }, (conn) => conn.read());
+ * const conn = await connect({ port: server.address.port });
+ * await conn.close();
+ * await assertRejects(() => conn.write("late"), ConnClosedError);
+ * ```
+ */
+export class ConnClosedError extends Error {
+  /** Creates the error; `options.cause` is why it was closed, if it was not by `close()`. */
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "ConnClosedError";
+  }
+}
+
+/**
  * Rejects {@linkcode assertYields}: somebody ran too long without waiting, and all others stood still.
  *
  * @example Who, and how long

@@ -29,6 +29,7 @@ import {
   ROOT,
   runIn,
 } from "./_kernel/current.ts";
+import { hooks } from "./_kernel/hooks.ts";
 import { reportUnhandled } from "./_kernel/unhandled.ts";
 import { WaitList } from "./_kernel/wait_list.ts";
 import { Waiter } from "./_kernel/waiter.ts";
@@ -531,7 +532,10 @@ export class Greenlet implements AsyncDisposable {
       Greenlet.#end(target);
       return false;
     }
-    queueMicrotask(() => Greenlet.#begin(target, body, args));
+    const begin = (): void => Greenlet.#begin(target, body, args);
+    queueMicrotask(() =>
+      hooks.on?.beginning === undefined ? begin() : hooks.on.beginning(context, begin)
+    );
     return true;
   }
 

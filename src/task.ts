@@ -582,8 +582,18 @@ class TaskContext extends Context implements Runnable, TimerTarget, AbortTarget 
   }
 
   startIn(ms: number): void {
+    if (hooks.on?.beginning !== undefined) return this.#startHooked(ms);
     if (ms === 0 && mayStart()) return callSoon(this, begin, this.task as Task);
     this.#start = callLater(this, begin, this.task as Task);
+    if (ms === 0) enqueue(this);
+    else this.#timer = clock.on.set(this, ms);
+  }
+
+  /** Lets the hooks choose when the task begins, once it may. */
+  #startHooked(ms: number): void {
+    const start = callLater(this, begin, this.task as Task);
+    this.#start = () =>
+      hooks.on?.beginning === undefined ? start() : hooks.on.beginning(this, start);
     if (ms === 0) enqueue(this);
     else this.#timer = clock.on.set(this, ms);
   }
@@ -597,6 +607,7 @@ class TaskContext extends Context implements Runnable, TimerTarget, AbortTarget 
 
   /** The task has ended: nothing starts or kills it any more. */
   release(): void {
+    this.end();
     this.#timer?.clock.clear(this.#timer);
     if (this.#signal !== null) unwatchAbort(this.#signal, this);
     this.#timer = null;

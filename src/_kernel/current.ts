@@ -45,6 +45,7 @@ export class Context {
   /** A cancel of the top context does not reach this one: the top is told of its waits. */
   readonly #apart: boolean;
   #cancelled = false;
+  #ended = false;
   #reason: unknown = undefined;
   // Most contexts have one parked wait and no child at a time: no list until there are two.
   #parked: Cancellable | null = null;
@@ -86,6 +87,16 @@ export class Context {
     return this.#node.#reason;
   }
 
+  /** Whether its task was killed, and not just a limit or a scope inside the task. */
+  get killed(): boolean {
+    return this.#top.#cancelled;
+  }
+
+  /** Whether what ran here has ended. */
+  get ended(): boolean {
+    return this.#node.#ended;
+  }
+
   /** Cancels this context and all below it that no shield holds back. The first reason stays. */
   cancel(reason: unknown): void {
     if (this.cancelled) return;
@@ -99,6 +110,7 @@ export class Context {
 
   /** Leaves the tree; what is below it has ended too. */
   end(): void {
+    this.#ended = true;
     if (this.parent !== null) this.parent.#node.#children?.delete(this);
   }
 

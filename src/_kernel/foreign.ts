@@ -34,7 +34,7 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
 /** Who waits on one foreign promise. */
 export class ForeignPromise implements WaitOwner, SelectCase<unknown> {
   readonly [Symbol.toStringTag] = "Promise";
-  readonly list: WaitList = new WaitList(this, "wait until");
+  readonly list: WaitList = new WaitList(this, "wait until", true);
   settled = false;
   failed = false;
   /** The value or the error. */

@@ -22,6 +22,11 @@ export interface Hooks {
    * What was handed over stays handed over; only the order of going on is free.
    */
   waking?: ((waiter: Waiter, wake: () => void) => void) | undefined;
+  /**
+   * Takes over the moment at which a body begins, of a task (`context.task`) or of a greenlet
+   * (`context.greenlet`): `begin` must be called once. Nothing has run of it yet.
+   */
+  beginning?: ((context: Context, begin: () => void) => void) | undefined;
   /** A task began to exist (`context.task` is the task). */
   spawned?: ((context: Context) => void) | undefined;
   /** The function of the task of `context` is about to be called. */
@@ -50,6 +55,7 @@ class Chain implements Hooks {
   parked: Hooks["parked"] = undefined;
   ended: Hooks["ended"] = undefined;
   waking: Hooks["waking"] = undefined;
+  beginning: Hooks["beginning"] = undefined;
   spawned: Hooks["spawned"] = undefined;
   starting: Hooks["starting"] = undefined;
   started: Hooks["started"] = undefined;
@@ -80,7 +86,8 @@ class Chain implements Hooks {
     const all = this.#former === null ? listeners : [this.#former, ...listeners];
     this.parked = each(all, "parked");
     this.ended = each(all, "ended");
-    this.waking = nest(all);
+    this.waking = nest(all.map(({ waking }) => waking));
+    this.beginning = nest(all.map(({ beginning }) => beginning));
     this.spawned = each(all, "spawned");
     this.starting = each(all, "starting");
     this.started = each(all, "started");
@@ -88,7 +95,10 @@ class Chain implements Hooks {
   }
 }
 
-function each<Name extends Exclude<keyof Hooks, "waking">>(all: Hooks[], name: Name): Hooks[Name] {
+function each<Name extends Exclude<keyof Hooks, "waking" | "beginning">>(
+  all: Hooks[],
+  name: Name,
+): Hooks[Name] {
   const having = all.filter((listener) => listener[name] !== undefined);
   if (having.length === 0) return undefined;
   return ((it: Waiter & Context) => {
@@ -96,15 +106,14 @@ function each<Name extends Exclude<keyof Hooks, "waking">>(all: Hooks[], name: N
   }) as Hooks[Name];
 }
 
-/** Each takes over what the one after it would do; the last one wakes. */
-function nest(all: Hooks[]): Hooks["waking"] {
-  const having = all.filter((listener) => listener.waking !== undefined).reverse();
+/** Each takes over what the one after it would do; the last one goes on. */
+function nest<It>(
+  takeOvers: ReadonlyArray<((it: It, go: () => void) => void) | undefined>,
+): ((it: It, go: () => void) => void) | undefined {
+  const having = takeOvers.filter((takeOver) => takeOver !== undefined).reverse();
   if (having.length === 0) return undefined;
-  return (waiter, wake) => {
-    const outermost = having.reduce(
-      (inner, listener) => () => listener.waking?.(waiter, inner),
-      wake,
-    );
+  return (it, go) => {
+    const outermost = having.reduce<() => void>((inner, takeOver) => () => takeOver(it, inner), go);
     outermost();
   };
 }

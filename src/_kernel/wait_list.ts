@@ -11,6 +11,7 @@
 // Invariants
 //  1. A waiter is in one list at most; its `list` names it, else null.
 //  2. No waiter in a list has ended: who takes the first one may settle it at once.
+//  3. `outside` counts the waiters, branches of groups too, in lists that the host serves.
 
 import type { Waiter } from "./waiter.ts";
 
@@ -28,23 +29,37 @@ export interface WaitOwner {
   "~holders"?(): Iterable<{ readonly id: number; readonly name: string }>;
 }
 
+let outside = 0;
+
+/**
+ * How many waits the host may still end: I/O, foreign promises. While there is one, no deadlock is
+ * certain, and virtual time stands still.
+ */
+export function outsideWaits(): number {
+  return outside;
+}
+
 /** The list. */
 export class WaitList {
   readonly owner: WaitOwner;
   /** What is waited for, as a verb: "receive". */
   readonly verb: string;
+  /** The host serves those who wait here. */
+  readonly outside: boolean;
   /** The waiter that came first, `null` if there is none. Changed by the list only. */
   first: Waiter | null = null;
   #last: Waiter | null = null;
 
-  constructor(owner: WaitOwner, verb: string) {
+  constructor(owner: WaitOwner, verb: string, outside = false) {
     this.owner = owner;
     this.verb = verb;
+    this.outside = outside;
   }
 
   /** Adds a waiter at the end. */
   push(waiter: Waiter): void {
     waiter.list = this;
+    if (this.outside) outside++;
     const last = this.#last;
     if (last === null) {
       this.first = waiter;
@@ -71,6 +86,7 @@ export class WaitList {
 
   /** Removes a waiter of this list. */
   remove(waiter: Waiter): void {
+    if (this.outside) outside--;
     const previous = waiter.previous, next = waiter.next;
     if (previous === null) {
       this.first = next;

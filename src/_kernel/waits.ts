@@ -7,6 +7,7 @@
  * @module
  */
 
+import { HOST_CALL } from "./host_call.ts";
 import type { WaitList } from "./wait_list.ts";
 import { parkTime, type Waiter } from "./waiter.ts";
 
@@ -105,6 +106,7 @@ function listHolders(holders: Iterable<{ id: number; name: string }>): Partial<W
 }
 
 function textOf({ verb, kind, name }: WaitedOn): string {
+  if (kind === HOST_CALL) return `${verb} ${name}`;
   const at = verb.lastIndexOf(" ") + 1;
   // "wait for event" on an Event is said once: "wait for Event".
   const text = kind.toLowerCase().endsWith(verb.slice(at))

@@ -7,8 +7,11 @@ import type { Context } from "../../src/_kernel/current.ts";
 import { hooks } from "../../src/_kernel/hooks.ts";
 import type { Waiter } from "../../src/_kernel/waiter.ts";
 import { Channel } from "../../src/channel.ts";
+import { greenlet } from "../../src/greenlet.ts";
+import { joinAll } from "../../src/join.ts";
 import { sleep } from "../../src/sleep.ts";
-import { spawn } from "../../src/spawn.ts";
+import { spawn, spawnLater } from "../../src/spawn.ts";
+import { currentTask } from "../../src/task.ts";
 import { idle } from "../idle.ts";
 import { noLeaks } from "../leaks.ts";
 import { outcome, rejection } from "../outcome.ts";
@@ -100,6 +103,43 @@ test("Hooks.waking() decides when the waits go on, what was handed over stays so
     { state: "resolved", value: 2 },
     { state: "rejected", error: "stop" },
   ]);
+});
+
+test("Hooks.beginning() decides when tasks begin, in their own context", async () => {
+  const begins: Array<() => void> = [];
+  hooks.on = { beginning: (_, begin) => void begins.push(begin) };
+  const seen: Array<string | undefined> = [];
+  const tasks = ["a", "b"].map((name) =>
+    spawn({ name }, () => void seen.push(currentTask()?.name))
+  );
+  const late = spawnLater(1, () => void seen.push("late"));
+  const killed = spawn(() => void seen.push("killed"));
+  await idle();
+  assertEquals([begins.length, seen], [3, []]);
+  await killed.kill();
+  for (const begin of begins.reverse()) begin();
+  await joinAll(tasks);
+  assertEquals(seen, ["b", "a"]);
+  hooks.on = null;
+  await late;
+  assertEquals(seen, ["b", "a", "late"]);
+});
+
+test("Hooks.beginning() decides when the body of a greenlet begins", async () => {
+  const begins: Array<() => void> = [];
+  hooks.on = {
+    beginning: ({ greenlet }, begin) => {
+      assertStrictEquals(greenlet, g);
+      begins.push(begin);
+    },
+  };
+  const g = greenlet((n: number) => n + 1);
+  const switched = outcome(g.switch(1));
+  await idle();
+  assertEquals([begins.length, switched.state], [1, "pending"]);
+  begins[0]!();
+  await idle();
+  assertEquals(switched.value, 2);
 });
 
 test("Hooks.waking() sees also timed-out and killed waits", async () => {

@@ -1,0 +1,10 @@
+// Copyright 2026 the baozi authors. MIT license.
+// Runs anywhere.
+
+/**
+ * Tools for tests of concurrent programs.
+ *
+ * @module
+ */
+
+export {};
