@@ -94,8 +94,8 @@ async function install(packageJson: string): Promise<void> {
 function dependencies(): Record<string, string> {
   const versions: Record<string, string> = { tsx: TSX_VERSION };
   for (const [name, target] of Object.entries(deno.imports)) {
-    // The compiler serves scripts only, and is bigger than all the rest.
-    if (name === "typescript" || !target.startsWith("npm:")) continue;
+    // They serve scripts only, and are bigger than all the rest.
+    if (name === "typescript" || name === "playwright-core" || !target.startsWith("npm:")) continue;
     versions[name] = target.slice(target.lastIndexOf("@") + 1);
   }
   return versions;

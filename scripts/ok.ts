@@ -62,7 +62,7 @@ function steps({ reachable, importMap }: Jsr, browserConfig: string): Step[] {
     { name: "layers", args: ["run", "-A", "scripts/check_layers.ts"] },
     {
       name: "doc tests",
-      args: ["test", "-A", "--doc", ...importMap, "README.md", "mod.ts", "src"],
+      args: ["test", "-A", "--doc", ...importMap, "README.md", "docs", "mod.ts", "src"],
     },
     { name: "examples", args: ["test", "-A", ...importMap, "tests/examples_test.ts"] },
     { name: "doc comments", args: ["doc", "--lint", ...entries] },
