@@ -69,7 +69,7 @@ async function checkIn(folder: string): Promise<boolean> {
 
 /** Writes the consumer's project into `folder` and gives what its program must print. */
 function writeConsumer(folder: string): string {
-  const program = Deno.readTextFileSync(CONSUMER).replace('"@baozi/baozi"', '"baozi"');
+  const program = Deno.readTextFileSync(CONSUMER).replaceAll('"@baozi/baozi', '"baozi');
   const write = (file: string, content: unknown): void =>
     Deno.writeTextFileSync(
       `${folder}/${file}`,

@@ -3,7 +3,7 @@
 
 /**
  * The program that scripts/check_npm.ts compiles and runs as a user of the npm package: a baozi
- * producer and consumer, a switch between greenlets, a join of tasks.
+ * producer and consumer, a switch between greenlets, a join of tasks, a server, a patched timer.
  *
  * @module
  */
@@ -20,6 +20,8 @@ import {
   spawn,
   type Task,
 } from "@baozi/baozi";
+import { connect, serve, type Server } from "@baozi/baozi/net";
+import { patch, type Patched } from "@baozi/baozi/patch";
 
 async function cook(steamer: Sender<string>): Promise<void> {
   for (const number of [1, 2, 3]) await steamer.send(`baozi ${number}`);
@@ -59,6 +61,23 @@ async function main(): Promise<void> {
   };
   const done = await joinAll([3, 1, 2].map((n) => spawn(square, n)));
   console.log(done.map((task) => task.value).join(" "));
+
+  const server: Server = await serve({ port: 0, hostname: "127.0.0.1" }, async (conn) => {
+    for await (const line of conn.lines()) await conn.write(`${line}!\n`);
+  });
+  const conn = await connect({ port: server.address.port! });
+  await conn.write("hello\n");
+  const { value: answer } = await conn.lines().next();
+  await conn.close();
+  const { killed } = await server.stop();
+  console.log(answer, killed);
+
+  const patched: Patched = patch({ timers: true });
+  const sleeper = spawn(() => new Promise<void>((resolve) => setTimeout(resolve, 60_000)));
+  await sleep(1);
+  await sleeper.kill();
+  patched[Symbol.dispose]();
+  console.log(sleeper.state);
 }
 
 main();
@@ -67,3 +86,5 @@ main();
 // baozi 1, baozi 2, baozi 3
 // 12 56 34 78
 // 1 4 9
+// hello! 0
+// killed

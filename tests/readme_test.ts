@@ -9,6 +9,8 @@
 
 import { assert, assertEquals } from "@std/assert";
 import * as baozi from "@baozi/baozi";
+import * as net from "@baozi/baozi/net";
+import * as patch from "@baozi/baozi/patch";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { noLeaks } from "./leaks.ts";
@@ -53,6 +55,7 @@ const PRELUDE: Record<string, () => unknown> = {
   open: () => false,
   news: () => new baozi.Broadcast<string>(),
   run: () => (n: number) => n + 1,
+  handle: () => (conn: net.Conn) => conn.write("hello"),
   parent: () => baozi.currentGreenlet(),
   g: () => baozi.greenlet((n: number) => n + 1),
 };
@@ -83,6 +86,15 @@ const LINES: Record<string, [proof: string, expected: unknown]> = {
   "onUnhandled(hook)": ["it[Symbol.dispose]()", undefined],
   "await until(promise, { timeout: 1000 })": ["it", "kept"],
   "await until(promise, { signal })": ["it", "kept"],
+  // The host
+  "patchAll()": [
+    "[it.parts.length > 0, it[Symbol.dispose](), isPatched('timers')]",
+    [true, undefined, false],
+  ],
+  "await serve({ port: 0 }, handle)": [
+    "[it.address.port > 0, await it.stop()]",
+    [true, { finished: 0, killed: 0 }],
+  ],
   // Scopes
   "await scope((s) => { s.spawn(f, x); })": ["it", undefined],
   "await scope((s) => { s.spawn(f, x); }, { supervise: true })": ["it", undefined],
@@ -244,7 +256,7 @@ async function run(line: string, proof: string): Promise<unknown> {
   const code = line.replaceAll(/(?<=\w)<string>/g, "");
   assert(!/\w<\w+>/.test(code), "type arguments other than <string> must be erased here");
   const words = new Set(`${code} ${proof}`.match(/\w+/g));
-  const world: Record<string, unknown> = { ...baozi };
+  const world: Record<string, unknown> = { ...baozi, ...net, ...patch };
   for (const [name, make] of Object.entries(PRELUDE)) if (words.has(name)) world[name] = make();
   const names = Object.keys(world);
   let program: (...args: unknown[]) => Promise<unknown>;

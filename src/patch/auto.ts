@@ -2,9 +2,11 @@
 // Needs: Deno | Node | Bun
 
 /**
- * Patches all on import: for `--import baozi/patch/auto` and `--preload`.
+ * Patches everything on import, for good: for `--import @baozi/baozi/patch/auto` and `--preload`.
  *
  * @module
  */
 
-export {};
+import { patchAll } from "./mod.ts";
+
+patchAll();
