@@ -124,8 +124,8 @@ let creating = false;
 export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable, Selectable<Uint8Array> {
   readonly #wire: Wire;
   readonly #chunks: Chunks = new Chunks();
-  readonly #readers: WaitList = new WaitList(this, "read", true);
-  readonly #writers: WaitList = new WaitList(this, "write", true);
+  readonly #readers: WaitList;
+  readonly #writers: WaitList;
   #input = OPEN;
   #paused = false;
   /** This side ended the output. */
@@ -139,7 +139,7 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable, Selecta
   #caseTask: unknown = undefined;
   #bytesRead = 0;
   #bytesWritten = 0;
-  readonly #closers: WaitList = new WaitList(this, "close", true);
+  readonly #closers: WaitList;
   /** Whether {@linkcode Conn["~lastActivity"]} is kept. For `Server`. */
   "~clocked": boolean = false;
   /** When the last byte went in or out, on the clock; kept while `~clocked`. For `Server`. */
@@ -162,6 +162,10 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable, Selecta
     if (!creating) throw new TypeError("Cannot construct connection: connect() makes one");
     creating = false;
     this.#wire = wire;
+    const outside = wire.inMemory !== true;
+    this.#readers = new WaitList(this, "read", outside);
+    this.#writers = new WaitList(this, "write", outside);
+    this.#closers = new WaitList(this, "close", outside);
   }
 
   /**

@@ -18,6 +18,8 @@ export const HIGH_WATER: number = 64 * 1024;
 
 /** One connected socket of the host. It reads nothing before it is opened. */
 export interface Wire {
+  /** The host has no part in it: who waits on it waits for this program. @default {false} */
+  readonly inMemory?: boolean;
   readonly local: Address;
   readonly remote: Address;
   /** Begins to read, and tells `sink` what comes. Once. */
