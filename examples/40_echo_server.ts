@@ -17,7 +17,7 @@ for (const text of ["hello", "how are you?", "goodbye"]) {
   console.log("client got:", (await lines.next()).value);
 }
 
-await conn.closeWrite();
+conn.closeWrite();
 console.log("the server hung up:", await conn.read() === undefined);
 
 // Output:

@@ -42,7 +42,7 @@ async function script(port: number): Promise<void> {
   await read();
   await ann.write("No, but bread.\n");
   await read();
-  await bo.closeWrite();
+  bo.closeWrite();
   await read();
   await server.stop({ timeout: 0 });
 }

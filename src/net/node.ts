@@ -12,6 +12,7 @@
 //  2. Nothing is told before `open`, and nothing but `freed` after `destroy`.
 // Dropped: the async iterator of a socket, a third slower; `cork`, since small writes are one call each.
 
+import { clock, type Timer } from "../_kernel/clock.ts";
 import type { HostCallEnds } from "../_kernel/host_call.ts";
 import type { Address, Target } from "./address.ts";
 import {
@@ -143,7 +144,7 @@ function listen(
     keepAlive,
   };
   const server = target.tls === undefined ? net.createServer(options) : tls.createServer(options);
-  const wire = new NodeListener(server, target.tls !== undefined, address);
+  const wire = new NodeListener(server, target.tls, address);
   server.once("error", ends.fail.bind(ends));
   server.once("listening", () => {
     wire.listening();
@@ -287,18 +288,23 @@ function onFinish(this: NodeSocket): void {
   this.destroy();
 }
 
+/** How long a TLS handshake may take unless `handshakeTimeout` of the TLS options says so, as in Node. */
+const HANDSHAKE_MS = 120_000;
+
 class NodeListener implements WireListener {
   address: Address;
   readonly #server: NodeServer;
   readonly #tls: boolean;
   /** Sockets whose handshake is not done, by their peer: the TLS socket is another object. */
-  readonly #shaking: Map<string, NodeSocket> = new Map();
+  readonly #shaking: Map<string, { socket: NodeSocket; timer: Timer }> = new Map();
+  readonly #handshakeMs: number;
   #sink: WireListenerSink | null = null;
   #closed = false;
 
-  constructor(server: NodeServer, tls: boolean, address: Address) {
+  constructor(server: NodeServer, tls: object | undefined, address: Address) {
     this.#server = server;
-    this.#tls = tls;
+    this.#tls = tls !== undefined;
+    this.#handshakeMs = (tls as { handshakeTimeout?: number })?.handshakeTimeout ?? HANDSHAKE_MS;
     this.address = address;
   }
 
@@ -325,14 +331,21 @@ class NodeListener implements WireListener {
     if (!this.#tls) return;
     server.on("tlsClientError", failed);
     const shaking = this.#shaking;
+    const end = (peer: string): void => {
+      const timer = shaking.get(peer)?.timer;
+      timer?.clock.clear(timer);
+      shaking.delete(peer);
+    };
     server.on("connection", (socket: NodeSocket) => {
       const peer = peerOf(socket);
-      shaking.set(peer, socket);
+      // Node only tells when its own limit is over, and Bun has none.
+      const timer = clock.on.set({ timeUp: () => socket.destroy() }, this.#handshakeMs);
+      shaking.set(peer, { socket, timer });
       socket.once("close", () => {
-        if (shaking.get(peer) === socket) shaking.delete(peer);
+        if (shaking.get(peer)?.socket === socket) end(peer);
       });
     });
-    server.on("secureConnection", (socket: NodeSocket) => shaking.delete(peerOf(socket)));
+    server.on("secureConnection", (socket: NodeSocket) => end(peerOf(socket)));
   }
 
   accept(): void {}
@@ -340,7 +353,10 @@ class NodeListener implements WireListener {
   close(): void {
     this.#closed = true;
     this.#server.close();
-    for (const socket of this.#shaking.values()) socket.destroy();
+    for (const { socket, timer } of this.#shaking.values()) {
+      timer.clock.clear(timer);
+      socket.destroy();
+    }
     this.#sink?.freed();
   }
 }

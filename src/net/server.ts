@@ -197,7 +197,7 @@ let creating = false;
  * assertEquals(server.connections, 1);
  *
  * const stopped = server.stop({ timeout: 10_000 });
- * await conn.closeWrite(); // its handler ends with its lines
+ * conn.closeWrite(); // its handler ends with its lines
  * assertEquals(await stopped, { finished: 1, killed: 0 });
  * ```
  */

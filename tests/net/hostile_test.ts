@@ -374,8 +374,7 @@ test("clients that do not finish a TLS handshake run out of the handshake time",
       await joinAll(siege.handlers.slice(1));
       for (const socket of sockets) socket.destroy();
     } else {
-      await Promise.all(sockets.filter((_, i) => i % 3 === 1).map(closed));
-      for (const socket of sockets) socket.destroy();
+      await Promise.all(sockets.map(closed));
     }
   }, { tls: { cert: CERT, key: KEY }, handshakeTimeout: 300 });
   for (const error of errors) {
@@ -384,7 +383,8 @@ test("clients that do not finish a TLS handshake run out of the handshake time",
 });
 
 test("clients that take the last file of the process are waited out, without spinning", async () => {
-  if (process.platform !== "linux") return; // ulimit, and what the hosts make of it, are known there
+  // Elsewhere there is no ulimit; Bun tells nobody, and accepts on its own whenever it can.
+  if (process.platform !== "linux" || "Bun" in globalThis) return;
   const child = startLimited(`
     const { serve } = await import(${
     JSON.stringify(new URL("../../src/net/mod.ts", import.meta.url).href)
@@ -397,6 +397,7 @@ test("clients that take the last file of the process are waited out, without spi
       for await (const line of conn.lines()) await conn.write(line + " " + failures + "\\n");
     });
     console.log(server.address.port);
+    setTimeout(() => process.exit(), 50_000); // should nobody end it
   `);
   try {
     const port = Number(await child.line());
@@ -408,8 +409,7 @@ test("clients that take the last file of the process are waited out, without spi
     seen.promise.catch(() => {});
     child.line().then(seen.open, seen.fail);
     for (const drop of dropped) void drop.then(() => seen.open("dropped"));
-    // Bun does neither: it keeps them in the queue of the system and says nothing.
-    const sign = "Bun" in globalThis ? "EMFILE" : await seen.promise;
+    const sign = await seen.promise;
     assert(sign === "EMFILE" || sign === "dropped", String(sign));
     await sleep(300);
     for (const socket of sockets) socket.destroy();
@@ -442,8 +442,6 @@ async function retried<T>(fn: () => Promise<T>): Promise<T> {
 function startLimited(program: string): { line(): Promise<string>; end(): void } {
   const runtime = "Deno" in globalThis
     ? ["eval", "--quiet", "--no-check", "--ext=js", program]
-    : "Bun" in globalThis
-    ? ["-e", program]
     : ["--import", "tsx", "--input-type=module", "-e", program];
   const { NODE_TEST_CONTEXT: _, NODE_OPTIONS: __, ...env } = process.env;
   const child = spawnProcess(
@@ -452,7 +450,7 @@ function startLimited(program: string): { line(): Promise<string>; end(): void }
     {
       cwd: fileURLToPath(new URL("../../", import.meta.url)),
       env: { ...env, NO_COLOR: "1" },
-      stdio: ["ignore", "pipe", "inherit"],
+      stdio: ["ignore", "pipe", "ignore"],
       timeout: 60_000,
     },
   );

@@ -956,6 +956,22 @@ test("a handler that is killed before it begins never runs, and its connection i
   await server.stop();
 });
 
+test("a stop whose wait was given up leaves no timer when the handlers have ended", async () => {
+  using time = new ManualClock();
+  const { server, wire } = faking(echo);
+  await idle();
+  const peer = wire.give();
+  await idle();
+  const controller = new AbortController();
+  const stopped = server.stop({ timeout: 60_000, signal: controller.signal });
+  controller.abort("enough");
+  assertEquals(await rejection(stopped), "enough");
+  assertEquals(time.size, 1);
+  peer.giveEnd();
+  await idle();
+  assertEquals([time.size, server.connections], [0, 0]);
+});
+
 test("a stop in the tick in which a connection is handed over destroys it unserved", async () => {
   let served = 0;
   const { server, wire } = faking(() => void served++);
