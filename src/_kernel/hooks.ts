@@ -35,6 +35,8 @@ export interface Hooks {
   started?: ((context: Context) => void) | undefined;
   /** The task of `context` has ended. */
   finished?: ((context: Context) => void) | undefined;
+  /** Takes the place of `Math.random` where the library chooses among equals: in `select`. */
+  random?: (() => number) | undefined;
 }
 
 /** The one listener; several share it by {@linkcode listen}, or by chaining to the former one. */
@@ -60,6 +62,7 @@ class Chain implements Hooks {
   starting: Hooks["starting"] = undefined;
   started: Hooks["started"] = undefined;
   finished: Hooks["finished"] = undefined;
+  random: Hooks["random"] = undefined;
   /** What listened before; it chains to nobody here. */
   readonly #former: Hooks | null;
   #listeners: Hooks[] = [];
@@ -86,16 +89,17 @@ class Chain implements Hooks {
     const all = this.#former === null ? listeners : [this.#former, ...listeners];
     this.parked = each(all, "parked");
     this.ended = each(all, "ended");
-    this.waking = nest(all.map(({ waking }) => waking));
-    this.beginning = nest(all.map(({ beginning }) => beginning));
+    this.waking = nest<Waiter>(all, "waking");
+    this.beginning = nest<Context>(all, "beginning");
     this.spawned = each(all, "spawned");
     this.starting = each(all, "starting");
     this.started = each(all, "started");
     this.finished = each(all, "finished");
+    this.random = all.find(({ random }) => random !== undefined)?.random;
   }
 }
 
-function each<Name extends Exclude<keyof Hooks, "waking" | "beginning">>(
+function each<Name extends Exclude<keyof Hooks, "waking" | "beginning" | "random">>(
   all: Hooks[],
   name: Name,
 ): Hooks[Name] {
@@ -108,12 +112,18 @@ function each<Name extends Exclude<keyof Hooks, "waking" | "beginning">>(
 
 /** Each takes over what the one after it would do; the last one goes on. */
 function nest<It>(
-  takeOvers: ReadonlyArray<((it: It, go: () => void) => void) | undefined>,
+  all: Hooks[],
+  name: "waking" | "beginning",
 ): ((it: It, go: () => void) => void) | undefined {
-  const having = takeOvers.filter((takeOver) => takeOver !== undefined).reverse();
+  type TakingOver = { [Name in typeof name]?: (it: It, go: () => void) => void };
+  const having = (all as TakingOver[]).filter((listener) => listener[name] !== undefined).reverse();
   if (having.length === 0) return undefined;
   return (it, go) => {
-    const outermost = having.reduce<() => void>((inner, takeOver) => () => takeOver(it, inner), go);
+    // Called as a method: a listener may be an instance of a class.
+    const outermost = having.reduce<() => void>(
+      (inner, listener) => () => listener[name]!(it, inner),
+      go,
+    );
     outermost();
   };
 }

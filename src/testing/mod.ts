@@ -7,4 +7,4 @@
  * @module
  */
 
-export {};
+export { type SocketFaults, type SocketPair, socketPair } from "./socket_pair.ts";
