@@ -39,6 +39,7 @@ export {
   type Sender,
 } from "./src/channel.ts";
 export { config } from "./src/config.ts";
+export { onStall, type StallReport } from "./src/deadlock.ts";
 export { Dump, dump, type TaskDump } from "./src/dump.ts";
 export { type Coroutine, coroutine, type CoroutineOf } from "./src/coroutine.ts";
 export {
@@ -49,6 +50,7 @@ export {
   ConnClosedError,
   CoroutineEndedError,
   DeadlockError,
+  type DeadlockWait,
   GreenletError,
   GreenletExit,
   isKilled,

@@ -38,6 +38,7 @@ const LAYERS: readonly (readonly string[])[] = [
   [
     "blocked.ts",
     "broadcast.ts",
+    "deadlock.ts",
     "dump.ts",
     "group.ts",
     "join.ts",

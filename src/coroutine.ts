@@ -268,7 +268,7 @@ class GeneratorCoroutine<In, Out, Return> implements Coroutine<In, Out, Return>,
     this.#requests ??= new WaitList(this, "send");
     const answer = cleanUp
       ? waiter.parkShielded(this.#requests)
-      : waiter.parkFor(context, this.#requests);
+      : waiter.parkAs(context, this.#requests);
     if (!this.#busy) this.#serve();
     return answer;
   }

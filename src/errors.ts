@@ -117,8 +117,32 @@ export class KilledError extends Error {
   }
 }
 
+/** One wait in a deadlock. */
+export interface DeadlockWait {
+  /** The task that waits; missing for the main program, which is all that runs in no task. */
+  readonly task?: { readonly id: number; readonly name: string };
+  /** What is waited for: "receive". */
+  readonly verb: string;
+  /** The kind of the thing: "Channel". */
+  readonly kind: string;
+  /** Its name, if it has one. */
+  readonly name?: string;
+  /** The wait in words: `receive on Channel "jobs"`. */
+  readonly text: string;
+  /** What would end it, in words: "a send or a close". */
+  readonly needs: string;
+  /** The tasks that could have ended it, the first of them: the one joined, the holder of a lock. */
+  readonly wakers: readonly { readonly id: number; readonly name: string }[];
+  /** Whether it is a part of the cycle: each waits for the next one, the last for the first. */
+  readonly cycle: boolean;
+  /** The stack of the task's spawn, nearest frame first, if `config.spawnStacks` was on. */
+  readonly spawnedAt?: readonly string[];
+}
+
 /**
- * Says that a wait can never end: the one who waits is the one waited for.
+ * Says that a wait can never end. Of one that waits for itself it is told at once. When nothing in the
+ * whole program can go on any more it rejects the oldest wait of the main program, and lists all who
+ * wait: those in a cycle first, then the others.
  *
  * @example A task cannot join itself
  * ```ts
@@ -129,10 +153,18 @@ export class KilledError extends Error {
  * ```
  */
 export class DeadlockError extends Error {
+  /**
+   * Who waits for what, those in the cycle first; of very many the first 100. Empty for one that waits
+   * for itself.
+   */
+  declare readonly waits: readonly DeadlockWait[];
+
   /** Creates the error. */
-  constructor(message: string, options?: ErrorOptions) {
+  constructor(message: string, options?: ErrorOptions & { waits?: readonly DeadlockWait[] }) {
     super(message, options);
     this.name = "DeadlockError";
+    // Not enumerable: hosts that print an error would print all of it again after the message.
+    Object.defineProperty(this, "waits", { value: options?.waits ?? [] });
   }
 }
 

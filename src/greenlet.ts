@@ -250,10 +250,9 @@ export class Greenlet implements AsyncDisposable {
     ) {
       return this.#enter("switch to", origin, context, { failed: false, value, args });
     }
-    const switched = new Waiter<T>().parkFor(
-      origin.#parent === null ? context : null,
-      origin.#waits,
-    );
+    const switched = origin.#parent === null
+      ? new Waiter<T>().parkAs(context, origin.#waits)
+      : new Waiter<T>().parkFor(null, origin.#waits);
     running = this;
     waiter.settle(value);
     return switched;
@@ -454,10 +453,9 @@ export class Greenlet implements AsyncDisposable {
     if (target.#state === UNSTARTED && typeof target.run !== "function") {
       return Promise.reject(withoutRun(target));
     }
-    const switched = new Waiter<T>().parkFor(
-      origin.#parent === null ? context : null,
-      origin.#waits,
-    );
+    const switched = origin.#parent === null
+      ? new Waiter<T>().parkAs(context, origin.#waits)
+      : new Waiter<T>().parkFor(null, origin.#waits);
     Greenlet.#deliver(origin, target, parcel);
     return switched;
   }

@@ -19,10 +19,10 @@
 // Source: Unix pipes, Kotlin's flow with buffer(). Dropped: errors that travel with the values
 // through the stages: a stage could swallow them, and its successors work on in vain.
 
-import { runOutside } from "./_kernel/current.ts";
+import { type Context, currentContext, runOutside } from "./_kernel/current.ts";
 import { refuse } from "./_kernel/waiter.ts";
 import type { Channel } from "./channel.ts";
-import { KilledError } from "./errors.ts";
+import { isKilled, KilledError } from "./errors.ts";
 import { type Leavable, ProducedIterator, Producer, type ProducerOwner } from "./produce.ts";
 import { until } from "./until.ts";
 
@@ -376,11 +376,6 @@ class SourceInput implements AsyncIterableIterator<unknown>, Leavable {
     if (step.done === true) this.#done = true;
     return step;
   };
-  readonly #onError = (error: unknown): never => {
-    this.#reads--;
-    this.#fail(error);
-    throw error;
-  };
 
   constructor(open: () => AsyncIterator<unknown>, owner: ProducerOwner) {
     this.#open = open;
@@ -394,12 +389,17 @@ class SourceInput implements AsyncIterableIterator<unknown>, Leavable {
 
   next(): Promise<IteratorResult<unknown, undefined>> {
     if (this.#done) return Promise.resolve(END);
+    const context = currentContext();
     try {
       const step = (this.#iterator ??= this.#open()).next();
       this.#reads++;
-      return Promise.resolve(step).then(this.#onStep, this.#onError);
+      return Promise.resolve(step).then(this.#onStep, (error) => {
+        this.#reads--;
+        this.#fail(error, context);
+        throw error;
+      });
     } catch (error) {
-      this.#fail(error);
+      this.#fail(error, context);
       return Promise.reject(error);
     }
   }
@@ -419,8 +419,10 @@ class SourceInput implements AsyncIterableIterator<unknown>, Leavable {
   }
 
   /** Told before the stage sees it, which might swallow it. A kill is no failure of the source. */
-  #fail(error: unknown): void {
+  #fail(error: unknown, reader: Context | null): void {
     if (error === this.#owner.reason) return;
+    // A stage kills what it reads in for reasons of its own: mapStage does, however it is ended.
+    if (reader !== null && reader.cancelled && error === reader.reason && isKilled(error)) return;
     this.#done = true;
     this.#owner.producerFailed(error);
   }

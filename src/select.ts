@@ -15,6 +15,7 @@
 // which takes a value for each racer and drops all but one.
 
 import { ForeignPromise, isThenable } from "./_kernel/foreign.ts";
+import { hooks } from "./_kernel/hooks.ts";
 import type { Selectable, SelectCase, Selected } from "./_kernel/selectable.ts";
 import { WaitList, type WaitOwner } from "./_kernel/wait_list.ts";
 import { refuse, Waiter, type WaiterGroup, type WaitOptions } from "./_kernel/waiter.ts";
@@ -167,7 +168,9 @@ class Cases {
       if (options?.priority === true) return i;
       // The k-th ready case replaces the choice so far with chance 1/k: uniform, with no list of them.
       ready++;
-      if (ready === 1 || (options?.random ?? Math.random)() * ready < 1) chosen = i;
+      if (ready === 1 || (options?.random ?? hooks.on?.random ?? Math.random)() * ready < 1) {
+        chosen = i;
+      }
     }
     return chosen;
   }

@@ -637,11 +637,13 @@ class TaskContext extends Context implements Runnable, TimerTarget, AbortTarget 
 
   /** What it waits on, `at` being the present time. */
   describe(at: number): WaitDump[] {
-    const apart = [...(this.#apart ?? [])];
-    return [
-      ...describeWaits(this.waits() as Waiter[], false, at),
-      ...describeWaits(apart as Waiter[], true, at),
-    ];
+    const { waits, shielded } = this.parked();
+    return [...describeWaits(waits, false, at), ...describeWaits(shielded, true, at)];
+  }
+
+  /** Its parked waits, and apart from them those that no kill reaches. */
+  parked(): { waits: Waiter[]; shielded: Waiter[] } {
+    return { waits: this.waits() as Waiter[], shielded: [...(this.#apart ?? [])] as Waiter[] };
   }
 
   timeUp(): void {
@@ -691,6 +693,13 @@ export function liveTasks(): LiveTask[] {
     });
   }
   return live;
+}
+
+/** The tasks that have not ended with their parked waits as they are; for the search for deadlocks. */
+export function* parkedTasks(): Generator<{ task: Task; waits: Waiter[]; shielded: Waiter[] }> {
+  for (let context = firstLive; context !== null; context = context.next) {
+    yield { task: context.task as Task, ...context.parked() };
+  }
 }
 
 /**

@@ -1172,3 +1172,25 @@ test("Greenlet.switch() awaits a thenable that goes over alone, and not one in a
   assertStrictEquals((await main.switch<unknown[]>([inner]))[0], inner);
   await g.throw();
 });
+
+test("Task.kill() rejects the second switch to a greenlet as it does the first", async () => {
+  const open = gate();
+  const reason = new Error("killed");
+  const seen: unknown[] = [];
+  const task = spawn(async () => {
+    const root = currentGreenlet();
+    const g = greenlet(async () => {
+      await root.switch(1);
+      await open.promise;
+      return "dropped";
+    });
+    seen.push(await g.switch());
+    seen.push(await rejection(g.switch()));
+    throw reason;
+  });
+  await idle();
+  void task.kill(reason);
+  await idle();
+  assertEquals([task.state, ...seen], ["killed", 1, reason]);
+  assertEquals(await unhandled(() => Promise.resolve(open.open())), []);
+});

@@ -439,3 +439,26 @@ test("mapStage() infers what the function takes and gives", async () => {
   const wrong = () => stage([1]);
   assert(wrong !== undefined);
 });
+
+test("leaving a stage waits for the clean-up of its calls", () =>
+  quietly(async () => {
+    const open = gate();
+    let cleaned = 0;
+    const stage = mapStage(async (n: number) => {
+      try {
+        if (n > 1) await sleep(Infinity);
+        return n;
+      } finally {
+        if (n > 1) await shield(() => open.promise);
+        if (n > 1) cleaned++;
+      }
+    }, { concurrency: 3 })([1, 2, 3]);
+    assertEquals((await stage.next()).value, 1);
+    await idle();
+    const left = outcome(stage.return!());
+    await idle();
+    assertEquals([left.state, cleaned], ["pending", 0]);
+    open.open();
+    await idle();
+    assertEquals([left.state, cleaned], ["resolved", 2]);
+  }));

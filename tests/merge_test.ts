@@ -557,3 +557,14 @@ test("merge() iterator.return() ends its own next(), not a receive() of another"
   await source.send(7);
   assertEquals(await received, 7);
 });
+
+test("merge() as a case is ready while a closed source has values left, though others are open", async () => {
+  const closed = new Channel<number>({ capacity: 2 }), open = new Channel<number>();
+  closed.trySend(1);
+  closed.trySend(2);
+  closed.close();
+  const merged = merge(closed, open);
+  assertEquals(trySelect({ merged }), { key: "merged", value: 1, done: false });
+  assertEquals(await select({ merged }), { key: "merged", value: 2, done: false });
+  assertEquals(trySelect({ merged }), undefined);
+});

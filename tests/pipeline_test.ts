@@ -12,9 +12,10 @@ import { test } from "node:test";
 import { Channel } from "../src/channel.ts";
 import { coroutine } from "../src/coroutine.ts";
 import { isKilled, KilledError } from "../src/errors.ts";
-import { mapStage } from "../src/map_stage.ts";
-import { type Pipeline, pipeline, type Stage } from "../src/pipeline.ts";
+import { mapStage, type MapStageOptions } from "../src/map_stage.ts";
+import { type Pipeline, pipeline, type PipelineSource, type Stage } from "../src/pipeline.ts";
 import { produce } from "../src/produce.ts";
+import { scope } from "../src/scope.ts";
 import { shield } from "../src/shield.ts";
 import { sleep } from "../src/sleep.ts";
 import { spawn } from "../src/spawn.ts";
@@ -707,3 +708,235 @@ test("pipeline() infers types through its stages", async () => {
   const wrong = () => pipeline([1], mapStage((n) => `${n}`), mapStage((n: number) => n));
   assertEquals(typeof wrong, "function");
 });
+
+test("pipeline() stops all stages at a failure, though nobody asks for the next value", () =>
+  quietly(async () => {
+    const log: unknown[] = [];
+    const fails = stage("fails", log, (n: number) => n === 3 ? Promise.reject(new Error("3")) : n);
+    const busy = stage("busy", log, async (n: number) => {
+      if (n === 2) await sleep(Infinity);
+      return n;
+    });
+    const piped = pipeline(numbers(log), fails, busy);
+    assertEquals(await piped.next(), { done: false, value: 1 });
+    await idle();
+    assertEquals([...log].sort(), ["busy", "fails", "source"]);
+    await assertRejects(() => piped.next(), Error, "3");
+    assertEquals(await piped.next(), DONE);
+  }));
+
+test("pipeline() tells a failure only when a slow clean-up before it is done", () =>
+  quietly(async () => {
+    const open = gate();
+    let cleaned = false;
+    const piped = pipeline(
+      numbers(),
+      async function* (input: AsyncIterable<number>) {
+        try {
+          yield* input;
+        } finally {
+          await shield(() => open.promise);
+          cleaned = true;
+        }
+      },
+      stage("fails", [], () => Promise.reject(new Error("fails"))),
+    );
+    const failed = outcome(piped.next());
+    await idle();
+    assertEquals([failed.state, cleaned], ["pending", false]);
+    open.open();
+    await idle();
+    assertEquals([failed.state, (failed.error as Error).message, cleaned], [
+      "rejected",
+      "fails",
+      true,
+    ]);
+  }));
+
+// -- Stages that kill what they read in --
+
+/** Gives 1 and 2, then waits for ever. */
+async function* stuck(log: unknown[]): AsyncGenerator<number> {
+  try {
+    yield 1;
+    yield 2;
+    await sleep(Infinity);
+  } finally {
+    log.push("source");
+  }
+}
+
+async function* passing(input: AsyncIterable<number>, log: unknown[]): AsyncGenerator<number> {
+  try {
+    for await (const n of input) yield n;
+  } finally {
+    log.push("stage");
+  }
+}
+
+function mapped(
+  log: unknown[],
+  options?: MapStageOptions,
+): (input: AsyncIterable<number>) => AsyncIterable<number> {
+  return mapStage(async (n: number) => {
+    await sleep(0);
+    log.push(n);
+    return n;
+  }, options);
+}
+
+const STUCK: Record<string, (log: unknown[]) => PipelineSource<number>> = {
+  "a generator": stuck,
+  "a generator whose clean-up waits": async function* (log) {
+    try {
+      yield* stuck([]);
+    } finally {
+      await sleep(0).finally(() => log.push("source"));
+    }
+  } as (log: unknown[]) => AsyncGenerator<number>,
+  "produce()": (log) => produce(() => stuck(log)),
+  "a pipeline": (log) => pipeline(stuck(log), mapped([])),
+  "a channel": (log) => {
+    log.push("source"); // it has nothing to clean up
+    const ch = new Channel<number>({ capacity: 2 });
+    ch.trySend(1);
+    ch.trySend(2);
+    return ch;
+  },
+};
+
+const KILLING: Record<string, (log: unknown[]) => Array<Stage<number, number>>> = {
+  "one mapStage": (log) => [mapped(log)],
+  "two mapStages": (log) => [mapped(log), mapped(log)],
+  "a mapStage with concurrency": (log) => [mapped(log, { concurrency: 3 })],
+  "an unordered mapStage": (log) => [mapped(log, { concurrency: 3, ordered: false })],
+  "a mapStage before a generator": (log) => [mapped(log), (input) => passing(input, log)],
+  "a mapStage after a generator": (log) => [(input) => passing(input, log), mapped(log)],
+  "a mapStage of a mapStage": (log) => [
+    (input) => mapped(log, { concurrency: 2 })(mapped(log, { concurrency: 2 })(input)),
+  ],
+  "a mapStage in a generator": (log) => [
+    (input) => passing(mapped(log, { concurrency: 3 })(input), log),
+  ],
+};
+
+for (const [what, stages] of Object.entries(KILLING)) {
+  everywhere(
+    `pipeline() that is left while its source waits rejects nothing: ${what}`,
+    async () => {
+      for (const [source, open] of Object.entries(STUCK)) {
+        for (const capacity of [0, 1, 16]) {
+          for (const last of [1, 2]) {
+            const log: unknown[] = [], about = `${source}, capacity ${capacity}, after ${last}`;
+            const piped = pipeline(open(log), ...stages(log), { capacity } as never);
+            for await (const n of piped) {
+              if (n < last) continue;
+              await idle();
+              break;
+            }
+            assertEquals(await piped.next(), DONE);
+            assert(log.includes("source"), about);
+            assertEquals(log.includes("stage"), what.includes("generator"), about);
+          }
+        }
+      }
+    },
+  );
+}
+
+test("pipeline() rejects with the kill of its consumer, not with that of a call of its stage", () =>
+  quietly(async () => {
+    for (const open of Object.values(STUCK)) {
+      const reason = new Error("kill"), log: unknown[] = [];
+      const task = spawn(async () => {
+        for await (const _ of pipeline(open(log), mapped(log, { concurrency: 2 })));
+      });
+      await idle();
+      await task.kill(reason);
+      assertEquals([task.state, task.error === reason], ["killed", true]);
+      assert(log.includes("source"));
+    }
+  }));
+
+test("pipeline() whose stage leaves a mapStage early goes on to the end", () =>
+  quietly(async () => {
+    const log: unknown[] = [];
+    const first = async function* (input: AsyncIterable<number>) {
+      for await (const n of mapped([], { concurrency: 3 })(input)) {
+        await idle();
+        yield n;
+        return;
+      }
+    };
+    assertEquals(await list(pipeline(stuck(log), first)), [1]);
+    assertEquals(log, ["source"]);
+  }));
+
+test("pipeline() whose stage fails while it kills what it reads in rejects with that failure", () =>
+  quietly(async () => {
+    const log: unknown[] = [], real = new Error("real");
+    const fails = (input: AsyncIterable<number>): AsyncIterable<number> =>
+      produce(() => {
+        const iterator = input[Symbol.asyncIterator]();
+        return {
+          [Symbol.asyncIterator]: () => ({
+            next: () =>
+              scope(async (s) => {
+                s.spawn(() => sleep(0).then(() => Promise.reject(real)));
+                for (;;) await iterator.next();
+              }),
+          }),
+        };
+      });
+    assertStrictEquals(await rejection(list(pipeline(stuck(log), fails))), real);
+    assertEquals(log, ["source"]);
+  }));
+
+for (
+  const [what, open, stages] of [
+    ["the source", (end: () => never) => failing(stuck([]), end), () => [mapped([])]],
+    ["the stage before it", () => stuck([]), (end: () => never) => [
+      (input: AsyncIterable<number>) => failing(input, end),
+      mapped([], { concurrency: 2 }),
+    ]],
+    ["the stage after it", () => stuck([]), (end: () => never) => [
+      mapped([], { concurrency: 2 }),
+      (input: AsyncIterable<number>) => failing(input, end),
+    ]],
+    ["a call of it", () => stuck([]), (end: () => never) => [
+      mapStage(async (n: number) => {
+        if (n === 2) await sleep(Infinity).finally(end);
+        return n;
+      }, { concurrency: 2 }),
+    ]],
+  ] as Array<
+    [
+      string,
+      (end: () => never) => PipelineSource<number>,
+      (end: () => never) => Array<Stage<number, number>>,
+    ]
+  >
+) {
+  test(`pipeline() that is left with a mapStage rejects with the failed clean-up of ${what}`, () =>
+    quietly(async () => {
+      const real = new Error("clean-up");
+      const end = (): never => {
+        throw real;
+      };
+      const seen = await rejection((async () => {
+        for await (const _ of pipeline(open(end), ...stages(end))) {
+          await idle();
+          break;
+        }
+      })());
+      assertStrictEquals(seen, real);
+    }));
+}
+
+async function* failing(input: AsyncIterable<number>, end: () => never): AsyncGenerator<number> {
+  try {
+    for await (const n of input) yield n;
+  } finally {
+    end();
+  }
+}

@@ -16,6 +16,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { test } from "node:test";
+import { type Context, currentContext } from "../src/_kernel/current.ts";
 import { isKilled, KilledError, TimeoutError } from "../src/errors.ts";
 import { type Scope, scope, type ScopeOptions } from "../src/scope.ts";
 import { shield } from "../src/shield.ts";
@@ -1293,4 +1294,21 @@ test("inKilledTask() stays killed around a scope, whatever the body does", async
   const reason = new Error("kill");
   const seen = await inKilledTask(() => shield(() => scope(() => sleep(0).then(() => 1))), reason);
   assertEquals(seen, 1);
+});
+
+test("scope() that has ended has left the task in which it was opened", async () => {
+  const contexts: Context[] = [];
+  await spawn(async () => {
+    const open = (body: () => unknown) =>
+      scope(async (s) => {
+        contexts.push(currentContext()!);
+        s.spawn(() => sleep(0));
+        await body();
+      });
+    await open(() => 1);
+    await open(() => Promise.reject(new Error("fails"))).catch(() => {});
+    await open(() => sleep(Infinity, { timeout: 0 })).catch(() => {});
+  });
+  // One that stays below its parent is kept as long as the task lives.
+  assertEquals(contexts.map(({ ended }) => ended), [true, true, true]);
 });

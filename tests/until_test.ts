@@ -224,3 +224,20 @@ test("until() shows a wait as pending until the promise settles", async () => {
   await idle();
   assertEquals(waits.state, "resolved");
 });
+
+test("until() of a thenable that waits by itself outlives the first task that waited", async () => {
+  using time = new ManualClock();
+  // Lazy, as query builders are: then() begins the work, wherever it is called.
+  const lazy: PromiseLike<string> = {
+    then: (onFulfilled, onRejected) => sleep(5).then(() => "rows").then(onFulfilled, onRejected),
+  };
+  const first = spawn(() => until(lazy));
+  await idle();
+  const second = outcome(until(lazy));
+  await first.kill();
+  await idle();
+  assertEquals([first.state, second.state], ["killed", "pending"]);
+  time.advance(5);
+  await idle();
+  assertEquals(second, { state: "resolved", value: "rows" });
+});

@@ -24,6 +24,7 @@ class Watch {
 
   constructor(signal: AbortSignal) {
     this.#signal = signal;
+    watched++;
     signal.addEventListener("abort", this);
   }
 
@@ -33,12 +34,19 @@ class Watch {
   }
 
   end(): void {
+    watched--;
     watches.delete(this.#signal);
     this.#signal.removeEventListener("abort", this);
   }
 }
 
 const watches = new WeakMap<AbortSignal, Watch>();
+let watched = 0;
+
+/** How many signals may still abort something: one such as `AbortSignal.timeout` fires by itself. */
+export function watchedSignals(): number {
+  return watched;
+}
 
 /** Calls `target.aborted` when `signal` aborts. Only for a signal that has not aborted. */
 export function watchAbort(signal: AbortSignal, target: AbortTarget): void {

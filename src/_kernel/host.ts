@@ -18,10 +18,19 @@ export interface AsyncStorage<T> {
 }
 
 // Declared and not read from globalThis: a build that wraps globalThis would wrap these too.
-declare const process: { getBuiltinModule?(id: string): unknown } | undefined;
+declare const process: {
+  getBuiltinModule?(id: string): unknown;
+  on?(event: "beforeExit", callback: () => void): unknown;
+} | undefined;
+declare const Bun: object | undefined;
+declare const Deno: { unrefTimer?(handle: unknown): void } | undefined;
 declare const setImmediate: ((callback: () => void) => unknown) | undefined;
 declare function setTimeout(callback: () => void, ms: number): unknown;
 declare function clearTimeout(handle: unknown): void;
+
+/** How often a loop that does not tell is asked whether it has run empty: first, and in the end. */
+const PROBE_MS = 50;
+const LONGEST_PROBE_MS = 500;
 
 const hostPerformance = performance;
 const hostSetTimeout = setTimeout;
@@ -43,10 +52,35 @@ export function stopTimer(handle: unknown): void {
   hostClearTimeout(handle);
 }
 
+/** {@linkcode startTimer} for one that does not keep the process alive, where the host knows the difference. */
+export function startWatch(callback: () => void, ms: number): unknown {
+  const handle = hostSetTimeout(callback, ms);
+  unref(handle);
+  return handle;
+}
+
+/**
+ * Calls `callback` when the host has nothing left to do and would end the process, each time that
+ * happens; never in browsers.
+ */
+export function watchLoop(callback: () => void): void {
+  if (typeof process === "undefined" || typeof process.on !== "function") return;
+  process.on("beforeExit", callback);
+  if (typeof Bun !== "undefined" && hostSetImmediate !== undefined) {
+    probeLoop(callback, hostSetImmediate);
+  }
+}
+
 /** Calls `callback` in a macrotask of its own, after I/O and timers had their turn. */
 export const macrotask: (callback: () => void) => void = hostSetImmediate !== undefined
   ? (callback) => void hostSetImmediate(callback)
   : messageMacrotask();
+
+/**
+ * Whether the host looks at its sockets only when it has nothing else to do, and else once in very
+ * many turns: as Deno. A queue that never empties must then rest for a moment now and then.
+ */
+export const pollsWhenIdle: boolean = typeof Deno !== "undefined";
 
 /**
  * A new `AsyncLocalStorage`, or `undefined` where the host has none (browsers). Called on the
@@ -63,6 +97,31 @@ export function asyncStorage<T>(): AsyncStorage<T> | undefined {
 /** Hands an error that nobody observed to the host, as an unhandled rejection. */
 export function rejectUnhandled(error: unknown): void {
   void Promise.reject(error);
+}
+
+/**
+ * While a top-level await is pending Bun says nothing when it has run out of work: it turns its loop for
+ * ever. Then it runs timers, but no immediate that is not referenced; while anything keeps it alive (a
+ * timer, a socket, a worker) it runs both.
+ */
+function probeLoop(callback: () => void, immediate: (callback: () => void) => unknown): void {
+  let ran = false;
+  let ms = PROBE_MS;
+  const probe = (): void => {
+    ran = false;
+    unref(immediate(() => ran = true));
+    startWatch(() => {
+      if (ran) ms = Math.min(ms * 2, LONGEST_PROBE_MS);
+      else callback();
+      probe();
+    }, ms);
+  };
+  probe();
+}
+
+function unref(handle: unknown): void {
+  if (typeof handle === "object") (handle as { unref?(): void } | null)?.unref?.();
+  else if (typeof Deno !== "undefined") Deno.unrefTimer?.(handle);
 }
 
 function messageMacrotask(): (callback: () => void) => void {

@@ -49,6 +49,8 @@ export class WaitList {
   /** The waiter that came first, `null` if there is none. Changed by the list only. */
   first: Waiter | null = null;
   #last: Waiter | null = null;
+  /** It is among the lists in which the main program has parked; kept by the waiter's file. */
+  hasMain = false;
 
   constructor(owner: WaitOwner, verb: string, outside = false) {
     this.owner = owner;

@@ -15,6 +15,8 @@
 //     is settled, so nobody can find an ended waiter.
 //  3. A waiter of a group has no promise, context, signal or timer: the group's own waiter has them.
 //  4. `live` counts the parked waiters that have a promise.
+//  5. `mainLists` has each list in which a main wait is parked, but for MOST_MAIN_LISTS. It forgets empty
+//     ones when others come.
 // Source: Go's sudog, gevent's Waiter, Kotlin's CancellableContinuation.
 
 import { config } from "../config.ts";
@@ -23,6 +25,7 @@ import { type AbortTarget, checkSignal, unwatchAbort, watchAbort } from "./abort
 import { checkMs, clock, type Timer, type TimerTarget } from "./clock.ts";
 import { type Cancellable, type Context, currentContext } from "./current.ts";
 import { hooks } from "./hooks.ts";
+import { watchLoop } from "./host.ts";
 import type { Runnable } from "./run_queue.ts";
 import type { WaitList } from "./wait_list.ts";
 
@@ -56,6 +59,12 @@ export interface WaiterGroup {
 /** As `expiry` of {@linkcode Waiter.park}: an expired limit rejects with a `TimeoutError`. */
 export const REJECT: unique symbol = Symbol("reject");
 
+/** Only a bound keeps forgotten channels, on which somebody waits for ever, from piling up. */
+const MOST_MAIN_LISTS = 64;
+
+/** Small integers are fastest; the order of waits is wrong once in a billion. */
+const LARGEST_MAIN = 2 ** 30 - 1;
+
 let live = 0;
 /** When waits parked, while `config.waitTimes` is on: a field would be paid for by all. */
 const parkedAt: WeakMap<Waiter, number> = new WeakMap();
@@ -70,6 +79,36 @@ export function liveWaiters(): number {
   return live;
 }
 
+/** Lists in which the main program has parked. */
+const mainLists: WaitList[] = [];
+/** Which of them is looked at next, whether it is empty. */
+let nextLook = 0;
+/** Counts the main waits; their order. */
+let lastMain = 0;
+let watching = false;
+
+/**
+ * The parked waits that belong to no task, so to the main program, the oldest first. They are known by
+ * their lists, of which no more than 64 are kept. Where the host has no `AsyncLocalStorage` (browsers)
+ * all that waits after an `await` belongs to no task.
+ */
+// A list of the waiters themselves was tried: to link and unlink each cost 5 to 20 % of a rendezvous.
+export function mainWaits(): Waiter[] {
+  const waits: Waiter[] = [];
+  for (const list of mainLists) {
+    for (let waiter = list.first; waiter !== null; waiter = waiter.next) {
+      if (waiter.mainOrder > 0) waits.push(waiter);
+    }
+  }
+  return waits.sort((a, b) => a.mainOrder - b.mainOrder);
+}
+
+/**
+ * What is done when the host has nothing left to do and a main wait is parked; `null` is nothing. The
+ * host is listened to from the first main wait on, so that an import alone has no effect on it.
+ */
+export const stuck: { on: (() => void) | null } = { on: null };
+
 const NEVER_PARKED = (): void => {};
 
 /** The waiter. `payload` is what the thing waited on needs to serve it: a sender's value, a mode. */
@@ -82,6 +121,8 @@ export class Waiter<T = any> implements Cancellable, Runnable {
   payload: unknown;
   settled = false;
   context: Context | null = null;
+  /** Its place among the main waits; 0 if it is none of them. */
+  mainOrder = 0;
   #resolve: (value: unknown) => void = NEVER_PARKED;
   #reject: (reason: unknown) => void = NEVER_PARKED;
   #limits: Limits | null = null;
@@ -97,7 +138,18 @@ export class Waiter<T = any> implements Cancellable, Runnable {
    * `expiry`, or rejects when that is `REJECT`.
    */
   park(list: WaitList, options?: WaitOptions, expiry: unknown = REJECT): Promise<T> {
-    return this.parkFor(currentContext(), list, options, expiry);
+    return this.parkAs(currentContext(), list, options, expiry);
+  }
+
+  /** {@linkcode park} where the caller's context is known already; `null` is the main program. */
+  parkAs(
+    context: Context | null,
+    list: WaitList,
+    options?: WaitOptions,
+    expiry: unknown = REJECT,
+  ): Promise<T> {
+    if (context === null || context.task === undefined) markMain(this, list);
+    return this.parkFor(context, list, options, expiry);
   }
 
   /** {@linkcode park} out of reach of kills and limits; it still counts as a wait of the caller. */
@@ -107,6 +159,7 @@ export class Waiter<T = any> implements Cancellable, Runnable {
       this.context = context;
       context.addShielded(this);
     }
+    if (context === null || context.task === undefined) markMain(this, list);
     return this.parkFor(null, list, options, expiry);
   }
 
@@ -221,6 +274,34 @@ export class Waiter<T = any> implements Cancellable, Runnable {
     if (this.context !== null) this.context.remove(this);
     if (this.#limits !== null) this.#limits.end();
   }
+}
+
+/** Notes that `waiter` is about to park in `list` for the main program. */
+function markMain(waiter: Waiter, list: WaitList): void {
+  lastMain = lastMain === LARGEST_MAIN ? 1 : lastMain + 1;
+  waiter.mainOrder = lastMain;
+  if (!list.hasMain) addMainList(list);
+}
+
+function addMainList(list: WaitList): void {
+  // Two go at most for one that comes, so that the work stays small and the empty ones few.
+  forgetIfEmpty();
+  forgetIfEmpty();
+  if (mainLists.length === MOST_MAIN_LISTS) return;
+  mainLists.push(list);
+  list.hasMain = true;
+  if (watching) return;
+  watching = true;
+  watchLoop(() => stuck.on?.());
+}
+
+function forgetIfEmpty(): void {
+  if (++nextLook >= mainLists.length) nextLook = 0;
+  const list = mainLists[nextLook];
+  if (list === undefined || list.first !== null) return;
+  list.hasMain = false;
+  const last = mainLists.pop()!;
+  if (last !== list) mainLists[nextLook] = last;
 }
 
 /** What may end a wait from outside besides its context: few waits have it. */

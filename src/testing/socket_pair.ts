@@ -19,7 +19,7 @@ import { enqueue, type Runnable } from "../_kernel/run_queue.ts";
 import type { Address } from "../net/address.ts";
 import { type Conn, createConn } from "../net/conn.ts";
 import { HIGH_WATER, type Wire, type WireSink } from "../net/wire.ts";
-import { randomOf } from "./random.ts";
+import { randomOf } from "./_explore/random.ts";
 
 /** What is wrong with the line of a {@linkcode socketPair}. */
 export interface SocketFaults {

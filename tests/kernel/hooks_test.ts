@@ -4,7 +4,7 @@
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { afterEach, test } from "node:test";
 import type { Context } from "../../src/_kernel/current.ts";
-import { hooks } from "../../src/_kernel/hooks.ts";
+import { hooks, listen } from "../../src/_kernel/hooks.ts";
 import type { Waiter } from "../../src/_kernel/waiter.ts";
 import { Channel } from "../../src/channel.ts";
 import { greenlet } from "../../src/greenlet.ts";
@@ -14,6 +14,7 @@ import { spawn, spawnLater } from "../../src/spawn.ts";
 import { currentTask } from "../../src/task.ts";
 import { idle } from "../idle.ts";
 import { noLeaks } from "../leaks.ts";
+import { ManualClock } from "../manual_clock.ts";
 import { outcome, rejection } from "../outcome.ts";
 
 noLeaks();
@@ -106,6 +107,7 @@ test("Hooks.waking() decides when the waits go on, what was handed over stays so
 });
 
 test("Hooks.beginning() decides when tasks begin, in their own context", async () => {
+  using time = new ManualClock();
   const begins: Array<() => void> = [];
   hooks.on = { beginning: (_, begin) => void begins.push(begin) };
   const seen: Array<string | undefined> = [];
@@ -121,6 +123,7 @@ test("Hooks.beginning() decides when tasks begin, in their own context", async (
   await joinAll(tasks);
   assertEquals(seen, ["b", "a"]);
   hooks.on = null;
+  time.advance(1);
   await late;
   assertEquals(seen, ["b", "a", "late"]);
 });
@@ -181,4 +184,26 @@ test("Hooks may be partly there", async () => {
   ch.trySend(1);
   assertEquals(await received, 1);
   assertEquals(await spawn(() => 1), 1);
+});
+
+test("listen() calls the hooks of an instance of a class as its methods", async () => {
+  class Counter {
+    count = 0;
+    waking(_waiter: Waiter, wake: () => void): void {
+      this.count++;
+      wake();
+    }
+    beginning(_context: Context, begin: () => void): void {
+      this.count++;
+      begin();
+    }
+    ended(): void {
+      this.count++;
+    }
+  }
+  const first = new Counter(), second = new Counter();
+  const stops = [listen(first), listen(second)];
+  await spawn(() => sleep(0));
+  for (const stop of stops) stop();
+  assertEquals([first.count, second.count], [5, 5]);
 });

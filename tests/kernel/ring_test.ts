@@ -102,3 +102,24 @@ test("Ring does what an array does, random programs", () => {
     { seed: 1, numRuns: 300 },
   );
 });
+
+test("Ring keeps nothing alive that was taken, one by one or many", () => {
+  const ring = new Ring<object>();
+  for (let i = 0; i < 6; i++) ring.push({});
+  ring.take(3);
+  ring.shift();
+  assertEquals(ring.slots.filter((slot) => slot !== undefined).length, ring.size);
+});
+
+test("Ring gives back the room of a burst, whichever way it was emptied", () => {
+  for (const one of [true, false]) {
+    const ring = new Ring<number>();
+    for (let i = 0; i < 5000; i++) ring.push(i);
+    assertEquals(ring.slots.length, 8192);
+    if (one) { while (ring.size > 0) ring.shift(); }
+    else ring.take(5000);
+    assertEquals(ring.slots.length, 0);
+    ring.push(1);
+    assertEquals([ring.shift(), ring.size], [1, 0]);
+  }
+});

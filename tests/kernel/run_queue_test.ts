@@ -1,9 +1,11 @@
 // Copyright 2026 the baozi authors. MIT license.
-// Runs anywhere.
+// Needs: Deno | Node | Bun
 
 import { assert, assertEquals } from "@std/assert";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { test } from "node:test";
-import { enqueue, queueSize } from "../../src/_kernel/run_queue.ts";
+import { macrotask } from "../../src/_kernel/host.ts";
+import { enqueue, enqueueYield, queueSize } from "../../src/_kernel/run_queue.ts";
 import { idle } from "../idle.ts";
 
 test("enqueue() runs in order of arrival and never synchronously", async () => {
@@ -67,4 +69,49 @@ test("enqueue() runs 100,000 in one go", async () => {
   await idle();
   assertEquals(seen.length, 100_000);
   assert(seen.every((value, i) => value === i));
+});
+
+test("enqueueYield() of more loops than fit into a round ends the turn in time all the same", async () => {
+  let runs = 0, going = true;
+  for (let i = 0; i < 1000; i++) {
+    const loop = {
+      run: () => {
+        for (const end = performance.now() + 0.1; performance.now() < end;);
+        runs++;
+        // As a task does that awaits sleep(0): in a microtask after its turn.
+        if (going) queueMicrotask(() => enqueueYield(loop));
+      },
+    };
+    enqueueYield(loop);
+  }
+  await new Promise<void>((resolve) => macrotask(resolve));
+  going = false;
+  // A round of 128 takes longer than a turn may last.
+  assert(runs < 1000, `${runs} ran in one turn`);
+  await idle();
+  assertEquals(queueSize(), 0);
+});
+
+test("enqueueYield() in loops that never end leaves sockets their turn", async () => {
+  const server = createServer((conn) => conn.pipe(conn));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const conn = connect((server.address() as AddressInfo).port, "127.0.0.1");
+  await new Promise<void>((resolve) => conn.once("connect", resolve));
+  let going = true;
+  for (let i = 0; i < 200; i++) {
+    const loop = { run: () => queueMicrotask(() => going && enqueueYield(loop)) };
+    enqueueYield(loop);
+  }
+  const began = performance.now();
+  for (let i = 0; i < 10; i++) {
+    const answer = new Promise((resolve) => conn.once("data", resolve));
+    conn.write("x");
+    await answer;
+  }
+  const ms = performance.now() - began;
+  going = false;
+  conn.destroy();
+  await new Promise((resolve) => server.close(resolve));
+  // Without a rest it was 5 s on Deno.
+  assert(ms < 2_500, `ten packets took ${ms} ms`);
 });

@@ -1,0 +1,149 @@
+// Copyright 2026 the baozi authors. MIT license.
+// Needs: Deno
+
+/**
+ * Runs the proofs of RELIABILITY.md and prints what each of them did.
+ *
+ *     deno task prove [--long] [--seed N] [--minutes N] [part of a name]…
+ *
+ * @module
+ */
+
+// One process per proof: a heap that one of them grows must not weigh on the next.
+
+import { readdirSync } from "node:fs";
+
+/** What every proof is told. */
+export interface ProofOptions {
+  /** The long form, for an hour of its own; else one of seconds, for every run. */
+  readonly long: boolean;
+  /** Where all randomness comes from: the same seed does the same work. */
+  readonly seed: number;
+  /** How long it may take, in milliseconds. */
+  readonly budgetMs: number;
+  /** Prints a line of progress. */
+  report(line: string): void;
+}
+
+/** A file of `scripts/prove/`. */
+export interface Proof {
+  /** Its number in the table of RELIABILITY.md, and the wording. */
+  readonly promise: string;
+  /** Does the work and gives its counts. @throws What was found, and how to see it again. */
+  prove(options: ProofOptions): Promise<Record<string, number>>;
+}
+
+/** What one run has found. */
+interface Outcome {
+  readonly name: string;
+  readonly promise: string;
+  readonly counts: Record<string, number>;
+  readonly seconds: number;
+}
+
+const FOLDER = new URL("./prove/", import.meta.url);
+const SHORT_MS = 6_000;
+const MARK = "\u0001proof ";
+
+async function main(args: string[]): Promise<boolean> {
+  const { long, seed, minutes, filters } = parse(args);
+  const names = readdirSync(FOLDER)
+    .filter((file) => file.endsWith(".ts") && !file.startsWith("_"))
+    .map((file) => file.replace(/\.ts$/, ""))
+    .filter((name) => filters.length === 0 || filters.some((filter) => name.includes(filter)))
+    .sort();
+  if (names.length === 0) throw new Error(`Cannot prove: a proof must match, got ${filters}`);
+  const budgetMs = long ? minutes * 60_000 / names.length : SHORT_MS;
+  const outcomes: Outcome[] = [];
+  let good = true;
+  for (const name of names) {
+    console.log(`---- ${name}`);
+    const outcome = await inProcess(name, long, seed, budgetMs);
+    if (outcome === undefined) good = false;
+    else outcomes.push(outcome);
+  }
+  console.log("\n==== Proofs ====");
+  for (const { name, promise, counts, seconds } of outcomes) {
+    const text = Object.entries(counts).map(([what, many]) =>
+      `${many.toLocaleString("en")} ${what}`
+    );
+    console.log(`${name}: ${promise}\n  ${text.join(", ")}; ${seconds.toFixed(1)} s`);
+  }
+  console.log(`seed ${seed}: ${outcomes.length} of ${names.length} proofs hold`);
+  return good;
+}
+
+function parse(
+  args: string[],
+): { long: boolean; seed: number; minutes: number; filters: string[] } {
+  const take = (flag: string, otherwise: number): number => {
+    const at = args.indexOf(flag);
+    if (at < 0) return otherwise;
+    const [, text] = args.splice(at, 2);
+    const value = Number(text);
+    if (text !== undefined && Number.isFinite(value) && value >= 0) return value;
+    throw new RangeError(`Cannot prove: ${flag} must be a number >= 0, got ${text}`);
+  };
+  const seed = take("--seed", 20261121);
+  const minutes = take("--minutes", 60);
+  const long = args.includes("--long");
+  return { long, seed, minutes, filters: args.filter((arg) => arg !== "--long") };
+}
+
+/** Runs one proof in a child, and shows what it prints as it comes. */
+async function inProcess(
+  name: string,
+  long: boolean,
+  seed: number,
+  budgetMs: number,
+): Promise<Outcome | undefined> {
+  const started = performance.now();
+  const map = new URL("../tests/offline.json", import.meta.url).pathname;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "-A",
+      "--no-check",
+      "--v8-flags=--expose-gc",
+      `--import-map=${map}`,
+      new URL(import.meta.url).pathname,
+      "--child",
+      name,
+      JSON.stringify({ long, seed, budgetMs }),
+    ],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  let text = "";
+  for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) {
+    text += chunk;
+    const lines = text.split("\n");
+    text = lines.pop()!;
+    for (const line of lines) {
+      if (line.startsWith(MARK)) text = line + text;
+      else console.log(line);
+    }
+  }
+  const { success } = await child.status;
+  const seconds = (performance.now() - started) / 1000;
+  if (success && text.startsWith(MARK)) {
+    return { name, seconds, ...JSON.parse(text.slice(MARK.length)) };
+  }
+  console.log(
+    `FAIL ${name}: repeat with deno task prove ${name} --seed ${seed}${long ? " --long" : ""}`,
+  );
+  return undefined;
+}
+
+async function child(name: string, options: Omit<ProofOptions, "report">): Promise<void> {
+  const { promise, prove }: Proof = await import(new URL(`${name}.ts`, FOLDER).href);
+  const counts = await prove({ ...options, report: (line) => console.log(`  ${line}`) });
+  console.log(MARK + JSON.stringify({ promise, counts }));
+}
+
+if (import.meta.main) {
+  const [first, name, options] = Deno.args;
+  if (first === "--child") await child(name!, JSON.parse(options!));
+  else Deno.exit(await main([...Deno.args]) ? 0 : 1);
+}
