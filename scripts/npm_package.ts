@@ -48,7 +48,7 @@ export function npmPackage(): NpmPackage {
     // Must be said: else npm obeys npm/.gitignore, and packs nothing of what is built.
     files: ["esm", "src"],
     engines: { node: ">=20.16" },
-    // It patches when it is imported, that is all it is for.
-    sideEffects: ["./esm/src/patch/auto.js"],
+    // One patches when it is imported; the other waits for deadlocks.
+    sideEffects: ["./esm/src/patch/auto.js", "./esm/src/deadlock.js"],
   };
 }

@@ -3,7 +3,8 @@
 
 /**
  * An echo server for `deno task load`: `ours`, over `baozi/net`, or `raw`, over the fastest callbacks
- * of the runtime. Prints its port; answers each line on its standard input with what it has used.
+ * of the runtime. Prints its port; answers each line on its standard input with what it has used, after
+ * a collection of garbage if the line is `memory`.
  *
  * @module
  */
@@ -66,11 +67,15 @@ async function startNode(): Promise<number> {
   return (server.address() as { port: number }).port;
 }
 
-function used(): Used {
+/** Collects garbage. Not while it is measured: what is compiled for connections that are gone goes, too. */
+function collect(): void {
   const { gc } = globalThis as { gc?: () => void };
   const bun = (globalThis as { Bun?: { gc(full: boolean): void } }).Bun;
   gc?.();
   bun?.gc(true);
+}
+
+function used(): Used {
   const { user, system } = process.cpuUsage();
   return { rss: process.memoryUsage().rss, cpu: user + system, connections: connections() };
 }
@@ -84,6 +89,7 @@ const port = kind === "ours"
 console.log(JSON.stringify({ port }));
 process.stdin.on("data", (line) => {
   if (String(line).includes("end")) process.exit(0);
+  if (String(line).includes("memory")) collect();
   console.log(JSON.stringify(used()));
 });
 process.stdin.on("end", () => process.exit(0));

@@ -44,7 +44,7 @@ interface NodeSocket extends Emitter {
   pause(): this;
   resume(): this;
   read(): Uint8Array | null;
-  write(bytes: Uint8Array, written: (error?: unknown) => void): boolean;
+  write(bytes: Uint8Array, written?: (error?: unknown) => void): boolean;
   end(): this;
   destroy(): this;
   setNoDelay(noDelay: boolean): this;
@@ -161,6 +161,8 @@ function listen(
   };
 }
 
+const NO_BYTES = new Uint8Array(0);
+
 class NodeWire implements Wire {
   readonly local: Address;
   readonly remote: Address;
@@ -211,12 +213,16 @@ class NodeWire implements Wire {
   write(bytes: Uint8Array, owned: boolean): boolean {
     const socket = this.#socket;
     // Behind others it stays in the buffer for long: what is short is copied, what is long is waited for.
-    if (!owned && socket.writableLength > 0 && bytes.length < HIGH_WATER) {
+    const busy = socket.writableLength > 0;
+    if (!owned && busy && bytes.length < HIGH_WATER) {
       bytes = copy(bytes);
       owned = true;
     }
-    const below = socket.write(bytes, this.#onWritten);
-    if (socket.writableLength === 0 || (below && owned)) return true;
+    const below = busy ? socket.write(bytes, this.#onWritten) : socket.write(bytes);
+    if (socket.writableLength === 0) return true;
+    // The system took only a part. A callback for each write would cost those that it takes whole.
+    if (!busy) socket.write(NO_BYTES, this.#onWritten);
+    if (below && owned) return true;
     this.#waitedFor = true;
     return false;
   }
