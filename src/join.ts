@@ -84,7 +84,12 @@ export async function joinAll<T extends Task>(
   }
   const join = new Join(unique, count ?? Infinity, raiseError);
   const ended = await join.wait(options);
-  if (killOthers && ended.length < unique.size) await killEach(unique);
+  try {
+    if (killOthers && ended.length < unique.size) await killEach(unique);
+  } catch (error) {
+    // A deadlock of their clean-up does not outrank the failure.
+    if (join.failed === undefined) throw error;
+  }
   if (join.failed !== undefined) throw join.failed.error;
   return ended;
 }

@@ -290,8 +290,8 @@ class MapIterator<A, B>
 
   /** Kills what runs, and resolves when all clean-up is done. */
   #stop(): Promise<void> {
-    // Out of all tasks: the kill of the task that it is called in could not be waited for.
-    return this.#stopped ??= runIn(null, stopAll<A, B>, this);
+    // For the consumer, who waits for it. The call in which it is called could not await its own kill.
+    return this.#stopped ??= runIn(new Context(this.#context!.parent, true), stopAll<A, B>, this);
   }
 
   async #stopAll(): Promise<void> {
@@ -299,7 +299,12 @@ class MapIterator<A, B>
     const calls = killAll([...this.#calls.keys()], this.#reason);
     const left = this.#exhausted ? undefined : this.#leaveInput();
     this.#context!.cancel(this.#reason);
-    await calls;
+    try {
+      await calls;
+    } catch (error) {
+      // Only a deadlock. What the calls keep, the input may keep too.
+      return this.#fail(error);
+    }
     await left;
     await this.#pulling;
   }

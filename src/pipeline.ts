@@ -19,7 +19,7 @@
 // Source: Unix pipes, Kotlin's flow with buffer(). Dropped: errors that travel with the values
 // through the stages: a stage could swallow them, and its successors work on in vain.
 
-import { type Context, currentContext, runOutside } from "./_kernel/current.ts";
+import { Context, currentContext, ROOT, runIn } from "./_kernel/current.ts";
 import { refuse } from "./_kernel/waiter.ts";
 import type { Channel } from "./channel.ts";
 import { isKilled, KilledError } from "./errors.ts";
@@ -221,6 +221,8 @@ class StagedPipeline<T> implements Pipeline<T>, ProducerOwner {
   readonly #stages: Array<Stage<unknown, unknown>>;
   readonly #capacity: number;
   #source: SourceInput | null = null;
+  /** In what the first next() was called. */
+  #consumer: Context = ROOT;
   #producers: Array<Producer<unknown>> = [];
   /** Of the last stage; none without stages, when the source is read directly. */
   #channel: Channel<unknown> | null = null;
@@ -303,6 +305,7 @@ class StagedPipeline<T> implements Pipeline<T>, ProducerOwner {
   }
 
   #start(): void {
+    this.#consumer = currentContext() ?? ROOT;
     let input: AsyncIterableIterator<unknown> & Leavable = this.#source = this.#open(this);
     for (const stage of this.#stages) {
       const name = stage.name === "" ? undefined : stage.name;
@@ -338,8 +341,9 @@ class StagedPipeline<T> implements Pipeline<T>, ProducerOwner {
   #stop(): Promise<void> {
     if (this.#stopped === null) {
       const producers = this.#producers, source = this.#source!;
-      // Out of all tasks: the kill of the task that it is called in could not be waited for.
-      this.#stopped = runOutside(stopAll, producers, source, this);
+      // For the consumer, who waits for it. The stage in which it is called could not await its own kill.
+      const context = new Context(this.#consumer, true);
+      this.#stopped = runIn(context, stopAll, producers, source, this as ProducerOwner);
     }
     return this.#stopped;
   }
@@ -352,12 +356,13 @@ async function stopAll(
   owner: ProducerOwner,
 ): Promise<void> {
   const failed = (error: unknown): void => owner.producerFailed(error);
-  const ends = producers.map((producer) => producer.kill().catch(failed));
+  const kills = producers.map((producer) => producer.kill().catch(failed));
+  let left: Promise<unknown> | undefined;
   // Else the first stage leaves it. One that waits for a foreign event may end only by return().
-  if (source.pending || producers.length === 0) {
-    ends.push(source.return().then(undefined, failed) as Promise<void>);
-  }
-  await Promise.all(ends);
+  if (source.pending || producers.length === 0) left = source.return().then(undefined, failed);
+  await Promise.all(kills);
+  // A stage that a deadlock keeps from its end may wait for the source, which then has none either.
+  if (producers.length === 0 || producers[0]!.ended) await left;
 }
 
 type Opener = (owner: ProducerOwner) => SourceInput;

@@ -173,6 +173,11 @@ export class Producer<T> {
     return this.#task !== null && this.#task === currentTask();
   }
 
+  /** Whether its task has ended, or was never started. */
+  get ended(): boolean {
+    return this.#task === null || this.#task.ready;
+  }
+
   async #drive(open: () => AsyncIterable<T> | Iterable<T>, input?: Leavable): Promise<void> {
     let failed = false;
     let reason: unknown;

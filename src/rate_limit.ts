@@ -177,7 +177,9 @@ export class RateLimit implements Selectable<RatePermit> {
   /** Counts the tokens as of now. */
   #count(): number {
     const now = clock.on.now();
-    this.#tokens = Math.min(this.#size, this.#tokens + (now - this.#since) / this.#perToken);
+    // Another clock may show less, real time after virtual time: then it counts from there.
+    const passed = Math.max(0, now - this.#since);
+    this.#tokens = Math.min(this.#size, this.#tokens + passed / this.#perToken);
     this.#since = now;
     return this.#tokens;
   }

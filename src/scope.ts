@@ -8,7 +8,7 @@
  */
 
 // Invariants
-//  1. scope() settles only after every child has ended, clean-up included.
+//  1. scope() settles only after every child has ended, clean-up included, unless that is in a deadlock.
 //  2. The first real error decides, whoever had it; a kill or an outer limit never outranks it.
 //  3. The closing wait is out of reach of kills; a kill goes to the children instead.
 //  4. #children holds those that have not ended. Tear-down works through it as a list: depth is no
@@ -89,6 +89,7 @@ export interface Scope {
  * @param options Name, signal, supervision.
  * @throws The first real error of the body or a child.
  * @throws The reason, if the scope or its task was killed and nothing failed.
+ * @throws {DeadlockError} If nothing can end its children any more; they are killed first.
  * @throws {TypeError} If `body` is no function.
  *
  * @example The first error ends all
@@ -171,10 +172,19 @@ class Nursery implements Scope, WaiterGroup, WaitOwner {
       if (stopped) this.killChildren(error);
       else this.#fail(error, undefined);
     }
-    while (this.#children.size > this.#daemons) await this.#childEnd();
-    this.#ended = true;
-    this.killChildren(new KilledError("Daemon was killed: its scope has ended"));
-    while (this.#children.size > 0) await this.#childEnd();
+    for (let closed = false; !closed;) {
+      try {
+        while (this.#children.size > this.#daemons) await this.#childEnd();
+        this.#ended = true;
+        this.killChildren(new KilledError("Daemon was killed: its scope has ended"));
+        while (this.#children.size > 0) await this.#childEnd();
+        closed = true;
+      } catch (error) {
+        // Only a deadlock. To fail kills the children; those that are killed already nothing will end.
+        closed = this.#ended || context.cancelled;
+        this.#fail(error, undefined);
+      }
+    }
     if (this.#signal != null) unwatchAbort(this.#signal, context);
     context.end();
     if (this.#first !== undefined) throw this.#first.error;

@@ -104,7 +104,7 @@ export function every(ms: number): Ticker {
 export class Ticker implements Selectable<number>, AsyncIterable<number>, Disposable {
   readonly #ms: number;
   readonly #list: WaitList = new WaitList(this, "tick");
-  readonly #start: number = clock.on.now();
+  #start: number = clock.on.now();
   #timer: Timer | null = null;
   #taken = 0;
   #ended = false;
@@ -191,7 +191,12 @@ export class Ticker implements Selectable<number>, AsyncIterable<number>, Dispos
     const now = clock.on.now();
     const over = Math.floor((now - this.#start) / this.#ms);
     // By the same sum as the timer: a quotient rounded down would let it fire at this time for ever.
-    return (this.#start + (over + 1) * this.#ms <= now ? over + 1 : over) - this.#taken;
+    const due = (this.#start + (over + 1) * this.#ms <= now ? over + 1 : over) - this.#taken;
+    if (due >= 0) return due;
+    // Another clock shows less, real time after virtual time: then it counts from there.
+    this.#start = now;
+    this.#taken = 0;
+    return 0;
   }
 
   #take(): number {

@@ -24,6 +24,7 @@ import { spawn, spawnLater } from "../src/spawn.ts";
 import { currentTask, type Task } from "../src/task.ts";
 import { onUnhandled } from "../src/unhandled.ts";
 import { type Gate, gate } from "./gate.ts";
+import { endsOf, hang } from "./deadlocked.ts";
 import { idle } from "./idle.ts";
 import { noLeaks } from "./leaks.ts";
 import { countListeners } from "./listeners.ts";
@@ -523,4 +524,15 @@ test("killAll() waits out of reach of a kill of the caller", async () => {
   assertEquals(caller.state, "running");
   open.open();
   assertEquals(await caller, "waited");
+});
+
+test("joinAll() with killOthers keeps the failure when the others' clean-up is a deadlock", async () => {
+  const failure = new Error("first");
+  const ends = await endsOf((opened) =>
+    joinAll([spawn(() => hang(opened)), spawnLater(0, () => Promise.reject(failure))], {
+      raiseError: true,
+      killOthers: true,
+    })
+  );
+  for (const error of ends) assertStrictEquals(error, failure);
 });

@@ -18,6 +18,7 @@ import { spawn } from "../src/spawn.ts";
 import { currentTask } from "../src/task.ts";
 import { TaskLocal } from "../src/task_local.ts";
 import { onUnhandled } from "../src/unhandled.ts";
+import { assertDeadlocks, endsOf, hang } from "./deadlocked.ts";
 import { type Gate, gate } from "./gate.ts";
 import { idle } from "./idle.ts";
 import { noLeaks } from "./leaks.ts";
@@ -461,4 +462,47 @@ test("leaving a stage waits for the clean-up of its calls", () =>
     open.open();
     await idle();
     assertEquals([left.state, cleaned], ["resolved", 2]);
+  }));
+
+test("mapStage() whose call hangs for ever ends with a deadlock", () =>
+  quietly(async () => {
+    for (const last of [1, 2]) {
+      await assertDeadlocks(async (opened) => {
+        const stage = mapStage((n: number) => n === 1 ? n : hang(opened), { concurrency: 2 });
+        for await (const n of stage([1, 2])) {
+          await idle();
+          if (n === last) break;
+        }
+      });
+    }
+  }));
+
+test("mapStage() whose input hangs for ever ends with a deadlock", () =>
+  quietly(async () => {
+    for (const last of [1, 2]) {
+      await assertDeadlocks(async (opened) => {
+        const input = async function* () {
+          yield 1;
+          await hang(opened);
+        };
+        for await (const n of mapStage((n: number) => n, { concurrency: 2 })(input())) {
+          await idle();
+          if (n === last) break;
+        }
+      });
+    }
+  }));
+
+test("mapStage() that has failed rejects with that failure though a call of it hangs for ever", () =>
+  quietly(async () => {
+    const real = new Error("real");
+    const ends = await endsOf(async (opened) => {
+      const stage = mapStage(async (n: number) => {
+        if (n === 2) await hang(opened);
+        await sleep(0);
+        throw real;
+      }, { concurrency: 2 });
+      for await (const _ of stage([1, 2]));
+    });
+    assertEquals(ends, [real, real]);
   }));

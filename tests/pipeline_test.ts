@@ -11,7 +11,9 @@ import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows }
 import { test } from "node:test";
 import { Channel } from "../src/channel.ts";
 import { coroutine } from "../src/coroutine.ts";
+import { findDeadlock } from "../src/deadlock.ts";
 import { isKilled, KilledError } from "../src/errors.ts";
+import { Event } from "../src/event.ts";
 import { mapStage, type MapStageOptions } from "../src/map_stage.ts";
 import { type Pipeline, pipeline, type PipelineSource, type Stage } from "../src/pipeline.ts";
 import { produce } from "../src/produce.ts";
@@ -21,6 +23,7 @@ import { sleep } from "../src/sleep.ts";
 import { spawn } from "../src/spawn.ts";
 import { currentTask } from "../src/task.ts";
 import { onUnhandled } from "../src/unhandled.ts";
+import { assertDeadlocks, hang } from "./deadlocked.ts";
 import { gate } from "./gate.ts";
 import { idle } from "./idle.ts";
 import { noLeaks } from "./leaks.ts";
@@ -940,3 +943,70 @@ async function* failing(input: AsyncIterable<number>, end: () => never): AsyncGe
     end();
   }
 }
+
+// -- Deadlocks --
+
+async function* hanging(
+  input: AsyncIterable<number> | Iterable<number>,
+  opened: Event,
+): AsyncGenerator<number> {
+  yield* input;
+  await hang(opened);
+}
+
+const HANGING: Record<string, (opened: Event) => Pipeline<number>> = {
+  "the only stage": (opened) => pipeline([1], (input) => hanging(input, opened)),
+  "a stage in the middle": (opened) =>
+    pipeline([1], same, (input) => hanging(input, opened), mapped([])),
+  "the source": (opened) => pipeline(hanging([1], opened), (input) => passing(input, [])),
+  "the source of a mapStage": (opened) =>
+    pipeline(hanging([1], opened), mapped([], { concurrency: 2 })),
+  "a call of a mapStage": (opened) =>
+    pipeline(
+      [1, 2],
+      mapStage((n: number) => n === 1 ? n : hang(opened), { concurrency: 2 }),
+    ),
+};
+
+for (const [what, open] of Object.entries(HANGING)) {
+  for (const last of [1, 2]) {
+    const how = last === 1 ? "is left" : "waits for a value";
+    test(`pipeline() that ${how} while ${what} hangs for ever ends with a deadlock`, () =>
+      quietly(() =>
+        assertDeadlocks(async (opened) => {
+          for await (const _ of open(opened)) {
+            await idle();
+            if (last === 1) break;
+          }
+        })
+      ));
+
+    test(`pipeline() that ${how} in a task while ${what} hangs for ever raises none by itself`, () =>
+      quietly(async () => {
+        const opened = new Event();
+        const task = spawn(async () => {
+          for await (const _ of open(opened)) {
+            await idle();
+            if (last === 1) break;
+          }
+        });
+        await idle();
+        await idle();
+        assertEquals([task.state, findDeadlock()], ["running", undefined]);
+        const killed = outcome(task.kill());
+        await idle();
+        opened.set();
+        await idle();
+        assertEquals([killed.state, task.ready], ["resolved", true]);
+      }));
+  }
+}
+
+test("pipeline() whose stages only wait ends with a deadlock, after their clean-up", () =>
+  quietly(async () => {
+    const log: unknown[] = [];
+    await assertDeadlocks(async () => {
+      for await (const _ of pipeline(stuck(log), mapped(log), (input) => passing(input, log)));
+    });
+    assertEquals(log, [1, 2, "source", "stage", 1, 2, "source", "stage"]);
+  }));

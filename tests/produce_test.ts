@@ -17,6 +17,7 @@ import { sleep } from "../src/sleep.ts";
 import { spawn } from "../src/spawn.ts";
 import { currentTask } from "../src/task.ts";
 import { onUnhandled } from "../src/unhandled.ts";
+import { assertDeadlocks, hang } from "./deadlocked.ts";
 import { gate } from "./gate.ts";
 import { idle } from "./idle.ts";
 import { noLeaks } from "./leaks.ts";
@@ -481,4 +482,25 @@ test("produce().toReadableStream() keeps a value whose read was given up, also o
   await idle();
   await stream.cancel();
   assertEquals(left, [2]);
+});
+
+test("produce() whose producer waits for ever ends with a deadlock", async () => {
+  for (const [last, stubborn] of [[1, true], [2, true], [2, false]] as const) {
+    const log: string[] = [];
+    await assertDeadlocks(async (opened) => {
+      const numbers = produce(async function* () {
+        try {
+          yield 1;
+          await (stubborn ? hang(opened) : sleep(Infinity));
+        } finally {
+          log.push("cleaned");
+        }
+      });
+      for await (const n of numbers) {
+        await idle();
+        if (n === last) break;
+      }
+    });
+    assertEquals(log, ["cleaned", "cleaned"]);
+  }
 });

@@ -27,6 +27,7 @@ import { RateLimit, rateLimit, type RatePermit } from "../src/rate_limit.ts";
 import { select, trySelect } from "../src/select.ts";
 import { sleep } from "../src/sleep.ts";
 import { spawn } from "../src/spawn.ts";
+import { virtualTime } from "../src/testing/mod.ts";
 import { wait } from "../src/wait.ts";
 import { idle } from "./idle.ts";
 import { noLeaks } from "./leaks.ts";
@@ -581,4 +582,35 @@ test("RateLimit never gives more than tokens and elapsed / per in any window, in
   assertEquals(grants.length, 48);
   // A grant is noted a little after it was made, on a slow host a burst after it: hence twice the tokens.
   assertRate(grants, (ms) => 2 * tokens + (ms + 1) / (per / tokens));
+});
+
+test("RateLimit that was used in virtual time counts on from what is left there", async () => {
+  using time = new ManualClock();
+  const limit = rateLimit({ tokens: 2, per: 20 });
+  await virtualTime(async () => {
+    for (let i = 0; i < 100; i++) await limit.acquire();
+  });
+  assertEquals(limit.value, 0);
+  const acquired = outcome(limit.acquire());
+  time.advance(9);
+  await idle();
+  assertEquals(acquired.state, "pending");
+  time.advance(1);
+  await idle();
+  assertEquals([acquired.state, limit.value], ["resolved", 0]);
+  time.advance(1000);
+  assertEquals(limit.value, 2);
+});
+
+test("RateLimit that was made in virtual time goes on in real time", async () => {
+  using time = new ManualClock();
+  const limit = await virtualTime(async () => {
+    await sleep(86_400_000);
+    const limit = rateLimit({ tokens: 2, per: 20 });
+    await limit.acquire({ weight: 2 });
+    return limit;
+  });
+  assertEquals(limit.value, 0);
+  time.advance(10);
+  assertEquals(limit.value, 1);
 });

@@ -17,16 +17,20 @@ import {
 } from "@std/assert";
 import { test } from "node:test";
 import { type Context, currentContext } from "../src/_kernel/current.ts";
-import { isKilled, KilledError, TimeoutError } from "../src/errors.ts";
+import { findDeadlock } from "../src/deadlock.ts";
+import { DeadlockError, isKilled, KilledError, TimeoutError } from "../src/errors.ts";
+import { Event } from "../src/event.ts";
 import { type Scope, scope, type ScopeOptions } from "../src/scope.ts";
 import { shield } from "../src/shield.ts";
 import { sleep } from "../src/sleep.ts";
 import { spawn } from "../src/spawn.ts";
 import { currentTask, type Task } from "../src/task.ts";
 import { TaskLocal } from "../src/task_local.ts";
+import { virtualTime } from "../src/testing/mod.ts";
 import { withTimeout } from "../src/timeout.ts";
 import { onUnhandled } from "../src/unhandled.ts";
 import { until } from "../src/until.ts";
+import { raise } from "./deadlocked.ts";
 import { gate } from "./gate.ts";
 import { idle } from "./idle.ts";
 import { noLeaks } from "./leaks.ts";
@@ -1311,4 +1315,121 @@ test("scope() that has ended has left the task in which it was opened", async ()
   });
   // One that stays below its parent is kept as long as the task lives.
   assertEquals(contexts.map(({ ended }) => ended), [true, true, true]);
+});
+
+// -- A deadlock while it closes --
+
+/** Waits for ever; its clean-up waits for `open`, out of reach of kills, then notes `name`. */
+async function stubborn(open: Event, log: string[], name: string): Promise<void> {
+  try {
+    await sleep(Infinity);
+  } finally {
+    await shield(() => open.wait());
+    log.push(name);
+  }
+}
+
+for (const supervise of [false, true]) {
+  test(`scope() whose children wait for ever kills them and rejects with the deadlock, supervise ${supervise}`, async () => {
+    const log: string[] = [], told: unknown[] = [], opened = new Event();
+    opened.set();
+    using _hook = onUnhandled((error) => told.push(error));
+    let context: Context, open: Scope;
+    const scoped = outcome(scope((s) => {
+      open = s;
+      context = currentContext()!;
+      for (const name of ["a", "b"]) s.spawn(stubborn, opened, log, name);
+    }, { supervise }));
+    await idle();
+    const error = raise();
+    await idle();
+    assertEquals([scoped.state, log], ["rejected", ["a", "b"]]);
+    assertStrictEquals(scoped.error, error);
+    assertEquals([open!.size, open!.errors, told], [0, [error], []]);
+    assertEquals(context!.ended, true);
+    assertThrows(() => open!.spawn(() => {}), KilledError);
+  });
+}
+
+test("scope() whose children wait for ever in their clean-up too gives up at the second deadlock", async () => {
+  const log: string[] = [], told: unknown[] = [], opened = new Event();
+  using _hook = onUnhandled((error) => told.push(error));
+  let context: Context, open: Scope;
+  const scoped = outcome(scope((s) => {
+    open = s;
+    context = currentContext()!;
+    s.spawn(async () => {
+      await stubborn(opened, log, "a").catch(() => {});
+      throw new Error("late");
+    });
+  }));
+  await idle();
+  const first = raise();
+  await idle();
+  assertEquals([scoped.state, open!.size], ["pending", 1]);
+  const second = raise();
+  await idle();
+  assertStrictEquals(scoped.error, first);
+  assertEquals([context!.ended, told], [true, [second]]);
+  assertEquals(findDeadlock(), undefined);
+  // The end of one that was left behind is still told.
+  opened.set();
+  await idle();
+  assertEquals([log, open!.size], [["a"], 0]);
+  assertEquals(told.map(String), [String(second), "Error: late"]);
+});
+
+test("scope() that has failed rejects with that failure though a deadlock holds its end up", async () => {
+  for (const how of ["child", "body"]) {
+    const log: string[] = [], told: unknown[] = [], opened = new Event();
+    using _hook = onUnhandled((error) => told.push(error));
+    const real = new Error("real");
+    const scoped = outcome(scope(async (s) => {
+      s.spawn(stubborn, opened, log, "a");
+      await sleep(0);
+      if (how === "body") throw real;
+      s.spawn(() => Promise.reject(real));
+    }));
+    await idle();
+    const deadlock = raise();
+    await idle();
+    assertStrictEquals(scoped.error, real);
+    assertEquals(told, [deadlock]);
+    opened.set();
+    await idle();
+    assertEquals(log, ["a"]);
+  }
+});
+
+for (const how of ["killed", "killed in its body", "left with a daemon"]) {
+  test(`scope() that is ${how} ends with the deadlock that holds its end up`, async () => {
+    const log: string[] = [], told: unknown[] = [], opened = new Event();
+    using _hook = onUnhandled((error) => told.push(error));
+    let context: Context;
+    const scoped = outcome(scope(async (s) => {
+      context = currentContext()!;
+      s.spawn({ daemon: how === "left with a daemon" }, stubborn, opened, log, "a");
+      await sleep(0);
+      if (how !== "left with a daemon") s.kill();
+      if (how === "killed in its body") await sleep(0);
+    }));
+    await idle();
+    const deadlock = raise();
+    await idle();
+    assertStrictEquals(scoped.error, deadlock);
+    assertEquals([context!.ended, told], [true, []]);
+    opened.set();
+    await idle();
+    assertEquals(log, ["a"]);
+  });
+}
+
+test("scope() in virtual time ends with the deadlock of its children", async () => {
+  const log: string[] = [], opened = new Event();
+  opened.set();
+  const error = await rejection(
+    virtualTime(() => scope((s) => void s.spawn(stubborn, opened, log, "a"))),
+  );
+  assertInstanceOf(error, DeadlockError);
+  assertEquals(log, ["a"]);
 });

@@ -13,7 +13,9 @@ import { clock } from "../src/_kernel/clock.ts";
 import { Channel } from "../src/channel.ts";
 import { TimeoutError } from "../src/errors.ts";
 import { select, trySelect } from "../src/select.ts";
+import { sleep } from "../src/sleep.ts";
 import { spawn } from "../src/spawn.ts";
+import { virtualTime } from "../src/testing/mod.ts";
 import { after, every, Ticker } from "../src/timer.ts";
 import { wait } from "../src/wait.ts";
 import { enlisted, noneEnlisted } from "./enlisted.ts";
@@ -385,4 +387,33 @@ test("Ticker iterator.return() settles a next() that waits, and leaves no timer"
   await iterator.return!();
   assertEquals([await waiting, clock.on.size], [{ done: true, value: undefined }, 0]);
   assertEquals(await iterator.next(), { done: true, value: undefined });
+});
+
+test("Ticker that was used in virtual time ticks on from its end", async () => {
+  using time = new ManualClock();
+  using ticks = every(10);
+  await virtualTime(async () => {
+    await ticks.wait();
+    for (let i = 0; i < 100; i++) assertEquals(await ticks.wait(), 1);
+  });
+  const next = outcome(ticks.wait());
+  time.advance(9);
+  await idle();
+  assertEquals(next.state, "pending");
+  time.advance(1);
+  await idle();
+  assertEquals([next.state, next.value], ["resolved", 1]);
+  time.advance(25);
+  assertEquals(await ticks.wait(), 2);
+});
+
+test("Ticker that was made in virtual time ticks on in real time", async () => {
+  using time = new ManualClock();
+  using ticks = await virtualTime(async () => {
+    await sleep(86_400_000);
+    return every(10);
+  });
+  assertEquals(trySelect({ ticks }), undefined);
+  time.advance(10);
+  assertEquals(trySelect({ ticks })?.value, 1);
 });
