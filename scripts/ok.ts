@@ -59,6 +59,7 @@ function steps({ reachable, importMap }: Jsr, browserConfig: string): Step[] {
       name: `types of ${anywhere.length} files that run anywhere, with DOM alone`,
       args: ["check", "--quiet", "--config", browserConfig, ...anywhere],
     },
+    { name: "tables of RELIABILITY.md", args: ["run", "-A", "scripts/reliability.ts", "--check"] },
     { name: "layers", args: ["run", "-A", "scripts/check_layers.ts"] },
     {
       name: "doc tests",

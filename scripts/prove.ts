@@ -4,7 +4,9 @@
 /**
  * Runs the proofs of RELIABILITY.md and prints what each of them did.
  *
- *     deno task prove [--long] [--seed N] [--minutes N] [part of a name]…
+ *     deno task prove [--long] [--seed N] [--minutes N] [--save] [part of a name]…
+ *
+ * `--long` takes an hour, or the minutes given; `--save` writes what RELIABILITY.md is made of.
  *
  * @module
  */
@@ -33,20 +35,32 @@ export interface Proof {
   prove(options: ProofOptions): Promise<Record<string, number>>;
 }
 
-/** What one run has found. */
-interface Outcome {
+/** What one run of a proof has found. */
+export interface ProofOutcome {
   readonly name: string;
   readonly promise: string;
   readonly counts: Record<string, number>;
   readonly seconds: number;
 }
 
+/** A saved run of all of them. */
+export interface SavedProofs {
+  readonly date: string;
+  readonly deno: string;
+  readonly seed: number;
+  readonly long: boolean;
+  readonly outcomes: readonly ProofOutcome[];
+}
+
+/** Where a run is saved. */
+export const SAVED: URL = new URL("./prove/results.json", import.meta.url);
+
 const FOLDER = new URL("./prove/", import.meta.url);
 const SHORT_MS = 6_000;
 const MARK = "\u0001proof ";
 
 async function main(args: string[]): Promise<boolean> {
-  const { long, seed, minutes, filters } = parse(args);
+  const { long, seed, minutes, save, filters } = parse(args);
   const names = readdirSync(FOLDER)
     .filter((file) => file.endsWith(".ts") && !file.startsWith("_"))
     .map((file) => file.replace(/\.ts$/, ""))
@@ -54,7 +68,7 @@ async function main(args: string[]): Promise<boolean> {
     .sort();
   if (names.length === 0) throw new Error(`Cannot prove: a proof must match, got ${filters}`);
   const budgetMs = long ? minutes * 60_000 / names.length : SHORT_MS;
-  const outcomes: Outcome[] = [];
+  const outcomes: ProofOutcome[] = [];
   let good = true;
   for (const name of names) {
     console.log(`---- ${name}`);
@@ -69,13 +83,23 @@ async function main(args: string[]): Promise<boolean> {
     );
     console.log(`${name}: ${promise}\n  ${text.join(", ")}; ${seconds.toFixed(1)} s`);
   }
+  if (save && good) {
+    const saved: SavedProofs = {
+      date: new Date().toISOString().slice(0, 10),
+      deno: Deno.version.deno,
+      seed,
+      long,
+      outcomes,
+    };
+    Deno.writeTextFileSync(SAVED, JSON.stringify(saved, undefined, 2) + "\n");
+  }
   console.log(`seed ${seed}: ${outcomes.length} of ${names.length} proofs hold`);
   return good;
 }
 
 function parse(
   args: string[],
-): { long: boolean; seed: number; minutes: number; filters: string[] } {
+): { long: boolean; seed: number; minutes: number; save: boolean; filters: string[] } {
   const take = (flag: string, otherwise: number): number => {
     const at = args.indexOf(flag);
     if (at < 0) return otherwise;
@@ -86,8 +110,10 @@ function parse(
   };
   const seed = take("--seed", 20261121);
   const minutes = take("--minutes", 60);
-  const long = args.includes("--long");
-  return { long, seed, minutes, filters: args.filter((arg) => arg !== "--long") };
+  const long = args.includes("--long"), save = args.includes("--save");
+  const filters = args.filter((arg) => arg !== "--long" && arg !== "--save");
+  if (save && filters.length > 0) throw new TypeError("Cannot prove: --save is for a run of all");
+  return { long, seed, minutes, save, filters };
 }
 
 /** Runs one proof in a child, and shows what it prints as it comes. */
@@ -96,7 +122,7 @@ async function inProcess(
   long: boolean,
   seed: number,
   budgetMs: number,
-): Promise<Outcome | undefined> {
+): Promise<ProofOutcome | undefined> {
   const started = performance.now();
   const map = new URL("../tests/offline.json", import.meta.url).pathname;
   const child = new Deno.Command(Deno.execPath(), {
