@@ -8,7 +8,7 @@
  * @module
  */
 
-import { SAVED, type SavedProofs } from "./prove.ts";
+import { readSaved, type SavedProofs } from "./prove.ts";
 
 const PAGE = "RELIABILITY.md";
 const VERDICTS = "scripts/mutants/verdicts.json";
@@ -24,10 +24,9 @@ interface Verdict {
 
 function main(): boolean {
   const old = Deno.readTextFileSync(PAGE);
-  const proofs: SavedProofs = JSON.parse(Deno.readTextFileSync(SAVED));
   const verdicts: Verdict[] = JSON.parse(Deno.readTextFileSync(VERDICTS));
   const page = between(
-    between(old, "proofs", proofTable(proofs)),
+    between(old, "proofs", proofTable(readSaved())),
     "mutants",
     mutantTable(verdicts),
   );

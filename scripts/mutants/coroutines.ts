@@ -125,8 +125,8 @@ export const COROUTINE_MUTANTS: readonly Mutant[] = [
     id: "pipeline-source-left-open",
     file: "pipeline.ts",
     bug: "leaving the loop does not leave the source that waits",
-    text: "  if (source.pending || producers.length === 0) {\n",
-    replacement: "  if (producers.length === 0) {\n",
+    text: "  if (source.pending || producers.length === 0) left =",
+    replacement: "  if (producers.length === 0) left =",
   },
   {
     id: "map-stage-one-too-many",

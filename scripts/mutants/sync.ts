@@ -222,9 +222,8 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
     id: "rate-limit-saves-up",
     file: "rate_limit.ts",
     bug: "an idle rate limit saves up tokens without a bound",
-    text:
-      "this.#tokens = Math.min(this.#size, this.#tokens + (now - this.#since) / this.#perToken);",
-    replacement: "this.#tokens = this.#tokens + (now - this.#since) / this.#perToken;",
+    text: "this.#tokens = Math.min(this.#size, this.#tokens + passed / this.#perToken);",
+    replacement: "this.#tokens = this.#tokens + passed / this.#perToken;",
   },
   {
     id: "rate-limit-barging",

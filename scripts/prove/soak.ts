@@ -57,6 +57,9 @@ import { Random } from "./_random.ts";
 export const promise =
   "Soak: everything mixed under random kills leaves no wait, no timer, no task, loses no value, and keeps the heap flat";
 
+/** A minute for every run; the short form of the others takes seconds. */
+export const shortMs = 60_000;
+
 const ROUND_MS = 120;
 /** How many do something at the same time. */
 const ACTORS = 40;
