@@ -72,6 +72,8 @@ const COPIED = [
 /** A run that takes longer hangs: the bug is caught. */
 const FIRST_LIMIT_MS = 60_000;
 const ALL_LIMIT_MS = 300_000;
+/** They test the host's side, and know nothing that those of the core do not. */
+const APART = /^(net|patch)\//;
 /** They start processes and are slow: last. */
 const SLOW = /examples_test|exit_test|readme_test|unhandled_test|deadlock_test|prove_test/;
 
@@ -171,7 +173,7 @@ function namedAs(file: string): string {
 
 function testFiles(tree: string): string[] {
   const files = readdirSync(`${tree}/tests`, { recursive: true, encoding: "utf8" })
-    .filter((file) => file.endsWith("_test.ts"))
+    .filter((file) => file.endsWith("_test.ts") && !APART.test(file))
     .map((file) => `./tests/${file}`)
     .sort();
   return [...files.filter((file) => !SLOW.test(file)), ...files.filter((file) => SLOW.test(file))];

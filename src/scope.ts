@@ -18,7 +18,7 @@
 // depend on timing.
 
 import { type AbortTarget, unwatchAbort, watchAbort } from "./_kernel/abort.ts";
-import { Context, currentContext, ROOT, runIn } from "./_kernel/current.ts";
+import { Context, currentContext, isForced, ROOT, runIn } from "./_kernel/current.ts";
 import { tellUnhandled } from "./_kernel/unhandled.ts";
 import { WaitList, type WaitOwner } from "./_kernel/wait_list.ts";
 import { refuse, Waiter, type WaiterGroup } from "./_kernel/waiter.ts";
@@ -167,6 +167,7 @@ class Nursery implements Scope, WaiterGroup, WaitOwner {
     let stopped = false;
     try {
       value = await runIn(context, body, this as Scope);
+      stopped = isForced(context);
     } catch (error) {
       stopped = context.cancelled && error === context.reason;
       if (stopped) this.killChildren(error);

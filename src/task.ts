@@ -27,6 +27,7 @@ import {
   Context,
   contextTravels,
   currentContext,
+  isForced,
   ROOT,
   runOutside,
 } from "./_kernel/current.ts";
@@ -201,7 +202,7 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
         if (!isThenable(running)) task.#end("succeeded", running);
         else {
           Promise.resolve(running).then(
-            (value) => task.#end("succeeded", value),
+            (value) => task.#succeed(value),
             (error) => task.#fail(error),
           );
         }
@@ -518,6 +519,11 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
 
   #concerns(link: Link): boolean {
     return link.when === "end" || (link.when === "value") === (this.#state === "succeeded");
+  }
+
+  #succeed(value: unknown): void {
+    if (isForced(this.#context)) this.#fail(this.#context.reason);
+    else this.#end("succeeded", value);
   }
 
   #fail(error: unknown): void {

@@ -15,7 +15,7 @@
 // tasks silently.
 
 import { checkMs, clock, type TimerTarget } from "./_kernel/clock.ts";
-import { Context, currentContext, ROOT, runIn } from "./_kernel/current.ts";
+import { Context, currentContext, isForced, ROOT, runIn } from "./_kernel/current.ts";
 import { refuse } from "./_kernel/waiter.ts";
 import { TimeoutError } from "./errors.ts";
 
@@ -59,7 +59,9 @@ export async function withTimeout<T, F = never>(
   if (refused !== null) return refused;
   const limit = new Limit(ms);
   try {
-    return await runIn(limit, fn, limit.signal);
+    const value = await runIn(limit, fn, limit.signal);
+    if (isForced(limit)) throw limit.reason;
+    return value;
   } catch (error) {
     // The body may throw `undefined` before there is an error of the limit.
     const own = limit.expired !== undefined && error === limit.expired;

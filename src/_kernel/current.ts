@@ -181,6 +181,21 @@ export class Context {
   }
 }
 
+const forced: WeakSet<Context> = new WeakSet();
+
+/**
+ * Says that a cancel has made something up in `context`, because no wait could be rejected: what comes
+ * of it is no value, and gives way to the reason.
+ */
+export function force(context: Context): void {
+  forced.add(context);
+}
+
+/** Whether a cancel has made something up in `context`. Costs nothing where there was no cancel. */
+export function isForced(context: Context): boolean {
+  return context.cancelled && forced.has(context);
+}
+
 /** Contexts still to be cancelled, each followed by its reason. */
 const cancelling: unknown[] = [];
 

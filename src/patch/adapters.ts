@@ -19,7 +19,7 @@ import { type AbortTarget, unwatchAbort, watchAbort } from "../_kernel/abort.ts"
 import { Context, currentContext, runIn, runOutside } from "../_kernel/current.ts";
 import { macrotask } from "../_kernel/host.ts";
 import { hostCall, type HostCallEnds } from "../_kernel/host_call.ts";
-import { type ContextCall, type HostFunction, type Inside, passOn } from "./parts.ts";
+import { type ContextCall, type HostFunction, type Inside, isOver, passOn } from "./parts.ts";
 
 /** As many calls of one cancelled context are refused in a microtask. */
 const MOST_AT_ONCE = 100;
@@ -142,33 +142,10 @@ export interface Emitter {
 }
 
 /**
- * A wait for what an emitter does, from now until one of `events`; at a kill `stop` is called. It
- * listens to nothing else: a listener for "error" would hide the error from the host.
- */
-export function emitterWait(
-  verb: string,
-  name: string,
-  emitter: Emitter,
-  events: readonly PropertyKey[],
-  stop: (reason: unknown) => void,
-): void {
-  drop(hostCall<void>(verb, name, (ends) => {
-    const end = (): void => {
-      for (const event of events) emitter.removeListener(event, end);
-      ends.settle();
-    };
-    for (const event of events) emitter.on(event, end);
-    return (reason) => {
-      for (const event of events) emitter.removeListener(event, end);
-      stop(reason);
-    };
-  }));
-}
-
-/**
- * A wait for the end of what a call has just given, an emitter: until one of `events`. At a kill `stop`
- * is called where the call was made, in a microtask: what it emits reaches listeners that know their
- * task, and what it throws stays an uncaught exception.
+ * A wait for the end of what a call has just given, an emitter: until one of `events`; a listener for
+ * "error" would hide the error from the host. At a kill `stop` is called where the call was made, in a
+ * microtask: what it emits reaches listeners that know their task, and what it throws stays an uncaught
+ * exception.
  */
 export function whileOpen(
   { context, name }: ContextCall,
@@ -324,7 +301,7 @@ export class PromisedForms {
       const form = (...args: unknown[]): unknown => {
         const context = this.#on ? currentContext() : null;
         const call = { name, host: promised as HostFunction, self: undefined, args };
-        if (context === null || (context.cancelled && context.ended)) return passOn(call);
+        if (context === null || isOver(context)) return passOn(call);
         return inside({ ...call, context });
       };
       return { [PROMISIFY]: form };
@@ -457,6 +434,7 @@ export function refuseCall(context: Context | null): Promise<never> | null {
 /** A value in few words. */
 export function textOf(value: unknown): string {
   if (typeof value === "string") return value;
+  if (typeof value === "function") return value.name || "function";
   if (value instanceof URL) return value.protocol === "file:" ? value.pathname : value.href;
   if (typeof value === "object" && value !== null) {
     const { path } = value as { path?: unknown };

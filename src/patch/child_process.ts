@@ -15,7 +15,16 @@
 
 import { runIn } from "../_kernel/current.ts";
 import { hostCall, type HostCallEnds } from "../_kernel/host_call.ts";
-import { PromisedForms, refuseCall, settleWith, type Subject, whileOpen } from "./adapters.ts";
+import {
+  destroy,
+  type Destroyable,
+  type Emitter,
+  PromisedForms,
+  refuseCall,
+  settleWith,
+  type Subject,
+  whileOpen,
+} from "./adapters.ts";
 import {
   builtin,
   type ContextCall,
@@ -46,12 +55,12 @@ function places(): Place[] {
   ];
 }
 
-interface Child {
-  readonly stdout: { destroy(): void } | null;
-  readonly stderr: { destroy(): void } | null;
+interface Child extends Emitter {
+  readonly exitCode: number | null;
+  readonly signalCode: string | null;
+  readonly stdout: Destroyable | null;
+  readonly stderr: Destroyable | null;
   kill(signal?: unknown): boolean;
-  on(event: PropertyKey, listener: () => void): unknown;
-  removeListener(event: PropertyKey, listener: () => void): unknown;
 }
 
 function spawn(call: ContextCall): Child {
@@ -59,11 +68,10 @@ function spawn(call: ContextCall): Child {
   // There is no child to give, and no promise to reject.
   if (call.context.cancelled) throw call.context.reason;
   const child = make(call);
-  const { detached, killSignal } = optionsOf(call);
-  if (detached !== true) {
-    // "close" comes alone when the program could not be started.
-    whileOpen(call, command(call.args, undefined), child, ["exit", "close"], () => {
-      child.kill(killSignal);
+  if (optionsOf(call).detached !== true) {
+    // And not "exit": others may hold its output open after that.
+    whileOpen(call, command(call.args, undefined), child, ["close"], (reason) => {
+      end(child, call, reason);
     });
   }
   return child;
@@ -87,7 +95,7 @@ function execute(call: ContextCall): Child {
   // Only a cancel fails it.
   executed.catch((reason) =>
     queueMicrotask(() => {
-      end(child, call);
+      end(child, call, reason);
       Reflect.apply(callback as HostFunction, undefined, [reason, "", ""]);
     })
   );
@@ -106,7 +114,7 @@ function executePromised(call: ContextCall): Promise<unknown> {
       const promise = make(call) as unknown as Promise<unknown> & { child: Child };
       child = promise.child;
       settleWith(promise, ends);
-      return () => queueMicrotask(() => end(child, call));
+      return (reason) => queueMicrotask(() => end(child, call, reason));
     },
   );
   return Object.assign(executed, { child });
@@ -124,11 +132,15 @@ function make(call: ContextCall): Child {
   }
 }
 
-/** Its output may be held open by children of its own, which nobody has ended. */
-function end(child: Child, call: ContextCall): void {
-  child.stdout?.destroy();
-  child.stderr?.destroy();
+declare const Deno: unknown;
+
+/** Its output may be held open by children of its own, which nobody has ended: so a reader is told. */
+function end(child: Child, call: ContextCall, reason: unknown): void {
+  // After the exit Deno waits for its output in a promise whose rejection nobody handles.
+  const exited = child.exitCode !== null || child.signalCode !== null;
   child.kill(optionsOf(call).killSignal);
+  if (exited && typeof Deno !== "undefined") return;
+  for (const output of [child.stdout, child.stderr]) if (output != null) destroy(output, reason);
 }
 
 function optionsOf({ args }: ContextCall): { detached?: unknown; killSignal?: unknown } {

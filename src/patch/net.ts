@@ -27,21 +27,27 @@ import {
   textOf,
   whileOpen,
 } from "./adapters.ts";
-import { builtin, type ContextCall, type Part, passOn, type Place, placesOf } from "./parts.ts";
+import {
+  builtin,
+  type ContextCall,
+  isOver,
+  type Part,
+  passOn,
+  type Place,
+  placesOf,
+} from "./parts.ts";
 
 /** The part. */
-export const netPart: Part = { name: "net", places, removed: () => listen(false) };
+export const netPart: Part = {
+  name: "net",
+  places,
+  added: () => listen(true),
+  removed: () => listen(false),
+};
 
 function places(): Place[] {
   return [
-    ...placesOf(builtin("node:http"), "http.", ["request", "get"], request).map((place) => ({
-      ...place,
-      // Called when the part goes on.
-      own: () => {
-        listen(true);
-        return {};
-      },
-    })),
+    ...placesOf(builtin("node:http"), "http.", ["request", "get"], request),
     ...placesOf(builtin("node:https"), "https.", ["request", "get"], request),
     ...placesOf(builtin("node:net"), "net.", ["connect", "createConnection"], connect),
     ...placesOf(builtin("node:tls"), "tls.", ["connect"], connect),
@@ -178,8 +184,7 @@ const requests: Map<UndiciRequest, HostCallEnds<void>> = new Map();
 
 function created({ request }: { request: UndiciRequest }): void {
   const context = callerOf(request);
-  // What a killed task has left behind belongs to nobody any more.
-  if (context === null || (context.cancelled && context.ended)) return;
+  if (context === null || isOver(context)) return;
   // A connection that is handed over has no end that would be told.
   if (request.upgrade || request.method === "CONNECT") return;
   const abort = (reason: unknown): void => {

@@ -76,6 +76,8 @@ export interface Part {
   readonly name: PartName;
   /** The places of this host. */
   readonly places: () => Place[];
+  /** Called after the part has gone on. */
+  readonly added?: () => void;
   /** Called after the part has gone off. */
   readonly removed?: () => void;
 }
@@ -117,6 +119,7 @@ export class PatchedPart {
       if (installed !== undefined) this.#installed.push(installed);
     }
     syncModules();
+    this.#part.added?.();
   }
 
   /** One holder less: the last one takes it off. */
@@ -264,7 +267,7 @@ function wrap(
  * What still runs in a context that was killed and has ended is nobody's: machinery shared by others, as
  * a pool of connections that the task happened to open. It must not fail with an old kill for ever.
  */
-function isOver(context: Context): boolean {
+export function isOver(context: Context): boolean {
   return context.cancelled && context.ended;
 }
 

@@ -15,10 +15,10 @@
 // A callback that is the resolve function of a promise is known: that promise rejects with the reason.
 // Any other cannot be told apart: it may resolve what the task waits for, or do work that must not
 // happen any more. If the task ends without it, it is dropped; if nothing else can wake the task, it is
-// called early.
+// called early, what the task does next is refused, and a value that it still gives does not count.
 
 import { clock } from "../_kernel/clock.ts";
-import { type Context, runOutside } from "../_kernel/current.ts";
+import { type Context, force, runOutside } from "../_kernel/current.ts";
 import { macrotask, stopTimer } from "../_kernel/host.ts";
 import { hostCall, type HostCallEnds } from "../_kernel/host_call.ts";
 import type { Waiter, WaiterGroup } from "../_kernel/waiter.ts";
@@ -49,6 +49,8 @@ import {
  * spin; after these its timers keep their time.
  */
 const MOST_EARLY = 100;
+/** As many microtasks long a task that was woken early is watched, for a loop that sets the next timer. */
+const MOST_STEPS = 100;
 
 /** Timers of the globals, of `node:timers` and `node:timers/promises`, and what clears a handle. */
 export const timersPart: Part = {
@@ -79,6 +81,8 @@ interface Handle {
 const live: Set<ContextTimer> = new Set();
 const timerOf: WeakMap<object, ContextTimer> = new WeakMap();
 const earlyCalls: WeakMap<Context, number> = new WeakMap();
+/** Where a callback has just been called early, for as long as its task goes on without a stop. */
+let woken: Context | null = null;
 
 /** A timer that was set in a context. */
 class ContextTimer implements WaiterGroup {
@@ -186,7 +190,9 @@ class ContextTimer implements WaiterGroup {
     const calls = earlyCalls.get(context) ?? 0;
     if (calls === MOST_EARLY || cleansUp(context)) return this.#keepTime();
     earlyCalls.set(context, calls + 1);
+    force(context);
     this.#drop();
+    queueMicrotask(() => watchWoken(context, MOST_STEPS));
     Reflect.apply(this.#callback, this.#handle, this.#args);
   }
 
@@ -208,6 +214,7 @@ function timerPlaces(owner: object, prefix: string): Place[] {
   return [
     { name: `${prefix}setTimeout`, owner, key: "setTimeout", inside: setTimer(false) },
     { name: `${prefix}setInterval`, owner, key: "setInterval", inside: setTimer(true) },
+    { name: `${prefix}setImmediate`, owner, key: "setImmediate", inside: setImmediateInside },
     { name: `${prefix}clearTimeout`, owner, key: "clearTimeout", everywhere: clear },
     { name: `${prefix}clearInterval`, owner, key: "clearInterval", everywhere: clear },
   ];
@@ -261,8 +268,34 @@ function setTimer(repeats: boolean): Inside {
     const [callback] = call.args;
     // The host says what is wrong with it.
     if (typeof callback !== "function") return passOn(call);
+    if (isWoken(call.context) && !isSettler(callback as HostFunction)) throw call.context.reason;
     return new ContextTimer(call, callback as HostFunction, repeats).set();
   };
+}
+
+/** The promise of an immediate rejects like one of a timer; no wait, for it never waits long. */
+function setImmediateInside(call: ContextCall): unknown {
+  const { context, args: [callback, ...args] } = call;
+  if (typeof callback !== "function") return passOn(call);
+  call.args[0] = function (this: unknown): unknown {
+    const killed = context.cancelled && !context.ended && isSettler(callback as HostFunction);
+    if (killed) return rejectBy(callback as HostFunction, context.reason);
+    return Reflect.apply(callback, this, args);
+  };
+  return passOn(call);
+}
+
+function watchWoken(context: Context, steps: number): void {
+  woken = steps > 0 ? context : null;
+  if (steps > 0) queueMicrotask(() => watchWoken(context, steps - 1));
+}
+
+/**
+ * Whether code of `context` goes on because a timer of its task was called early. The next timer throws
+ * then: `await new Promise((resolve) => setTimeout(() => resolve(), ms))` rejects, and a loop of it ends.
+ */
+function isWoken(context: Context): boolean {
+  return woken !== null && context.task === woken.task && context.reason === woken.reason;
 }
 
 function clear(call: Call): unknown {

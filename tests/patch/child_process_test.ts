@@ -17,6 +17,7 @@ import { patch } from "../../src/patch/mod.ts";
 import { spawn } from "../../src/spawn.ts";
 import { currentTask } from "../../src/task.ts";
 import { withTimeout } from "../../src/timeout.ts";
+import { gate } from "../gate.ts";
 import { idle } from "../idle.ts";
 import { noLeaks } from "../leaks.ts";
 import { outcome, rejection } from "../outcome.ts";
@@ -47,8 +48,9 @@ test("a child is ended with its task, which sees it exit", async () => {
 test("a child that ends by itself ends the wait for it, also one that never began", async () => {
   const before = [liveWaiters(), outsideWaits()];
   const living = await livingTask();
-  for (const [program, event] of [["true", "exit"], ["/no/such/program", "error"]] as const) {
-    const child = living.call(() => childProcess.spawn(program));
+  const children = [["true", "exit"], ["ls /", "exit"], ["/no/such/program", "error"]] as const;
+  for (const [program, event] of children) {
+    const child = living.call(() => childProcess.spawn(program, { shell: program.includes(" ") }));
     assertEquals(waitsOf(living.task), [`child_process.spawn ${program}`]);
     await once(child, event);
     await untilTrue(() => liveWaiters() === before[0]);
@@ -74,7 +76,10 @@ test("a child gets the signal that its options name, a detached one none", async
 
 test("exec() and execFile() call back once, with the reason, when their task is killed", async () => {
   const calls: Array<[string, (callback: (...results: unknown[]) => void) => unknown]> = [
-    ["child_process.exec sleep 60", (callback) => childProcess.exec("sleep 60", callback)],
+    [
+      "child_process.exec exec sleep 60",
+      (callback) => childProcess.exec("exec sleep 60", callback),
+    ],
     [
       "child_process.execFile sleep 60",
       (callback) => childProcess.execFile("sleep", ["60"], {}, callback),
@@ -105,7 +110,7 @@ test("what util.promisify makes of exec() and execFile() ends with its task", as
     typeof childProcess.exec.__promisify__,
     typeof childProcess.execFile.__promisify__,
   ];
-  for (const execute of [() => exec("sleep 60"), () => execFile("sleep", ["60"])]) {
+  for (const execute of [() => exec("exec sleep 60"), () => execFile("sleep", ["60"])]) {
     const living = await livingTask();
     const promise = living.call(execute);
     const executed = outcome(promise);
@@ -126,6 +131,34 @@ test("what util.promisify makes of exec() and execFile() ends with its task", as
   assertEquals([code, stderr], [3, "no\n"]);
 });
 
+test("who reads the output of a child ends with its task, also when others hold that open", async () => {
+  const scripts = [
+    "echo begun; exec sleep 60",
+    "echo begun; sleep 3; true",
+    // Has exited before the kill. On Deno its output is left alone then.
+    ..."Deno" in globalThis ? [] : ["sleep 3 & echo begun"],
+  ];
+  for (const script of scripts) {
+    const begun = gate();
+    let child!: childProcess.ChildProcess;
+    const task = spawn(async () => {
+      child = childProcess.spawn("sh", ["-c", script]);
+      for await (const _ of child.stdout!) begun.open();
+    });
+    await begun.promise;
+    if (script.includes("&")) await untilTrue(() => child.exitCode === 0);
+    let exit: unknown;
+    child.on("close", (...given) => exit = given);
+    const reason = new Error("killed");
+    const start = performance.now();
+    await task.kill(reason);
+    assertStrictEquals(task.error, reason);
+    await untilTrue(() => exit !== undefined);
+    if (!script.includes("&")) assertEquals(exit, [null, "SIGTERM"]);
+    assertLess(performance.now() - start, 2500);
+  }
+});
+
 test("fork() ends with its task", async () => {
   const program = join(tmpdir(), `baozi-fork-${process.pid}.mjs`);
   writeFileSync(program, LONG[1]!);
@@ -144,7 +177,7 @@ test("a limit ends a child in time", async () => {
   const exec = util.promisify(childProcess.exec);
   await assertRejects(() =>
     withTimeout(50, () => {
-      const promise = exec("sleep 60");
+      const promise = exec("exec sleep 60");
       child = promise.child;
       return promise;
     }), TimeoutError);

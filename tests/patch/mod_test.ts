@@ -13,7 +13,9 @@ import { test } from "node:test";
 import timers from "node:timers";
 import timersPromises from "node:timers/promises";
 import { promisify } from "node:util";
+import { listen } from "../../src/_kernel/hooks.ts";
 import { outsideWaits } from "../../src/_kernel/wait_list.ts";
+import type { Waiter } from "../../src/_kernel/waiter.ts";
 import {
   isPatched,
   original,
@@ -227,6 +229,34 @@ test("patch() refuses what is no part, original() what nobody has", () => {
   assertThrows(() => isPatched("sockets" as "net"), TypeError, 'got "sockets"');
   assertThrows(() => original("fs.readFileSync"), TypeError, 'got "fs.readFileSync"');
   assertThrows(() => original(7 as unknown as string), TypeError, "got 7");
+});
+
+test("a patched call is heard by who traces: it parks in its task, under its name, and ends", async () => {
+  using _ = patch({ timers: true, fs: true });
+  const heard: string[] = [];
+  const names = new Map<Waiter, string>();
+  const stop = listen({
+    parked: (waiter) => {
+      if (waiter.context?.task !== task) return;
+      names.set(waiter, `${waiter.list?.verb} ${waiter.list?.owner.name}`);
+      heard.push(`parked: ${names.get(waiter)}`);
+    },
+    ended: (waiter) => {
+      if (names.has(waiter)) heard.push(`ended: ${names.get(waiter)}`);
+    },
+  });
+  const task = spawn(async () => {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    await fs.promises.stat(".");
+  });
+  await task;
+  stop();
+  assertEquals(heard, [
+    "parked: setTimeout 1 ms",
+    "ended: setTimeout 1 ms",
+    "parked: fs.promises.stat .",
+    "ended: fs.promises.stat .",
+  ]);
 });
 
 test("patch() is undone by using", () => {

@@ -55,6 +55,7 @@ test("functions in a pipeline() run in its task, and their waits end with it", a
     )
   );
   while (!seen.includes("one")) await idle();
+  assertEquals(waitsOf(task)[0], "stream.promises.pipeline function function");
   const reason = new Error("killed");
   await task.kill(reason);
   assertStrictEquals(task.error, reason);

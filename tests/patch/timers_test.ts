@@ -36,6 +36,7 @@ import { idle } from "../idle.ts";
 import { noLeaks } from "../leaks.ts";
 import { countListeners } from "../listeners.ts";
 import { outcome, rejection } from "../outcome.ts";
+import { thrown } from "./ends.ts";
 
 noLeaks();
 
@@ -377,6 +378,112 @@ test("a kill calls a callback early when nothing else can wake the task", async 
   assertEquals(waits(), 0);
 });
 
+test("what a callback gives that was called early is no value: the task is killed, the limit over", async () => {
+  const gives = () => new Promise((resolve) => setTimeout(() => resolve("page"), 60_000));
+  const task = spawn(gives);
+  await idle();
+  await killed(task);
+  for (const run of [() => withTimeout(5, gives), () => spawn(() => withTimeout(5, gives))]) {
+    assertInstanceOf(await rejection(run()), TimeoutError);
+  }
+  assertEquals(await withTimeout(5, gives, { fallback: "late" }), "late");
+  const reason = new Error("scope");
+  const killedScope = scope(async (s) => {
+    s.spawn(() => s.kill(reason));
+    await gives();
+  });
+  assertStrictEquals(await rejection(killedScope), reason);
+  // An inner limit that is over leaves the task its value.
+  assertEquals(await spawn(() => withTimeout(5, gives).catch(() => "went on")), "went on");
+  assertEquals(waits(), 0);
+});
+
+test("a loop of timers ends with its task, whatever their callbacks", async () => {
+  const pauses = [
+    pauseByArrow,
+    (ms: number) => new Promise<void>((resolve) => setTimeout(resolve.bind(null, undefined), ms)),
+    async (ms: number) => await pauseByArrow(ms),
+  ];
+  for (const wait of pauses) {
+    let rounds = 0;
+    const loop = async () => {
+      for (;;) {
+        rounds++;
+        await wait(60_000);
+      }
+    };
+    const task = spawn(loop);
+    await idle();
+    await killed(task);
+    assertEquals(rounds, 2);
+    assertInstanceOf(await rejection(withTimeout(5, loop)), TimeoutError);
+    assertEquals([rounds, waits()], [4, 0]);
+  }
+});
+
+test("a timer that is set because another was called early throws, in this task and now", async () => {
+  const log: unknown[] = [];
+  const hold = gate();
+  const other = spawn(async () => {
+    await sleep(60_000).catch(() => {});
+    await hold.promise;
+    for (let i = 0; i < 3; i++) {
+      await null;
+      clearTimeout(setTimeout(() => {}, 60_000));
+    }
+  });
+  const task = spawn(async () => {
+    await new Promise<void>((resolve) =>
+      setTimeout(() => {
+        // Not here: a throw would be an uncaught exception.
+        clearTimeout(setTimeout(() => {}, 60_000));
+        hold.open();
+        resolve();
+      }, 60_000)
+    );
+    log.push(thrown(() => setTimeout(() => {}, 1)));
+    await shield(() => Promise.resolve(clearTimeout(setTimeout(() => {}, 1))));
+    await idle();
+    clearTimeout(setTimeout(() => {}, 60_000));
+  });
+  await idle();
+  const reason = new Error("enough");
+  void other.kill(new Error("another"));
+  await idle();
+  await task.kill(reason);
+  assertEquals([log, task.error, other.error], [[reason], reason, undefined]);
+  await other;
+});
+
+test("setImmediate() in a task is the host's, and its promise rejects with the reason of a kill", async () => {
+  assertEquals(await spawn(() => new Promise((resolve) => setImmediate(resolve, "a"))), "a");
+  const cleared = spawn(async () => {
+    clearImmediate(setImmediate(() => log.push("cleared")));
+    await sleep(1);
+  });
+  const log: unknown[] = [];
+  await cleared;
+  let rounds = 0;
+  const loop = async () => {
+    for (;; rounds++) await new Promise((resolve) => setImmediate(resolve));
+  };
+  const task = spawn(loop);
+  while (rounds < 3) await pause(1);
+  await killed(task);
+  assertInstanceOf(await rejection(withTimeout(5, loop)), TimeoutError);
+  const late = spawn(async () => {
+    await sleep(60_000).catch(() => {});
+    setImmediate((...args: unknown[]) => log.push(...args), "called");
+    await rejection(new Promise((resolve) => setImmediate(resolve)));
+    // It belongs to nobody when it fires: the task has ended.
+    void new Promise((resolve) => setImmediate(resolve, "left")).then((value) => log.push(value));
+  });
+  await idle();
+  await late.kill();
+  while (log.length < 2) await pause(1);
+  assertEquals([log, waits()], [["called", "left"], 0]);
+});
+
 test("a callback that is called early and throws is an uncaught exception, as ever", async () => {
   const exit = await runChild(`
     const { sleep, spawn } = await load();
@@ -384,14 +491,18 @@ test("a callback that is called early and throws is an uncaught exception, as ev
     JSON.stringify(new URL("../../src/patch/mod.ts", import.meta.url).href)
   });
     patch({ timers: true });
-    process.on("uncaughtException", (error) => console.log("uncaught", error.message));
+    process.on("uncaughtException", (error) => {
+      console.log("uncaught", error.message);
+      goOn();
+    });
     process.on("unhandledRejection", (error) => console.log("unhandled", error.message));
+    let goOn;
     const task = spawn(async () => {
       setTimeout(() => { throw new Error("in the callback") }, 60_000);
-      await new Promise(() => {});
+      await new Promise((resolve) => goOn = resolve);
     });
     await sleep(0);
-    void task.kill();
+    await task.kill();
   `);
   assertEquals(exit.stdout, "uncaught in the callback", exit.stderr);
 });
@@ -517,6 +628,9 @@ test("a timer that is set in a killed task ends as one that was there before", a
     } finally {
       log.push(await rejection(pause(60_000)));
       log.push(await pauseByArrow(60_000));
+      log.push(thrown(() => setTimeout(() => log.push("never"), 1)));
+      log.push(thrown(() => setInterval(() => log.push("never"), 1)));
+      await idle();
       setInterval(() => log.push("never"), 1);
       setTimeout(() => log.push("never"), 1);
       assertEquals(waits(), 0);
@@ -526,7 +640,7 @@ test("a timer that is set in a killed task ends as one that was there before", a
   const reason = new KilledError("enough");
   await task.kill(reason);
   await pause(20);
-  assertEquals(log, [reason, undefined]);
+  assertEquals(log, [reason, undefined, reason, reason]);
 });
 
 test("a loop in a killed task that catches everything and tries again leaves others their turn", async () => {
@@ -536,6 +650,7 @@ test("a loop in a killed task that catches everything and tries again leaves oth
     while (!stop) {
       tries++;
       await pause(60_000).catch(() => {});
+      await pauseByArrow(1).catch(() => {});
       await timersPromises.setTimeout(60_000).catch(() => {});
     }
   });
