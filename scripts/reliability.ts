@@ -22,20 +22,29 @@ interface Verdict {
   readonly by: string;
 }
 
-function main(): boolean {
+async function main(): Promise<boolean> {
   const old = Deno.readTextFileSync(PAGE);
   const verdicts: Verdict[] = JSON.parse(Deno.readTextFileSync(VERDICTS));
-  const page = between(
-    between(old, "proofs", proofTable(readSaved())),
-    "mutants",
-    mutantTable(verdicts),
-  );
+  const withProofs = between(old, "proofs", proofTable(readSaved()));
+  const page = await formatted(between(withProofs, "mutants", mutantTable(verdicts)));
   if (!Deno.args.includes("--check")) Deno.writeTextFileSync(PAGE, page);
   else if (page !== old) {
     console.log(`${PAGE} must be written again: deno run -A scripts/reliability.ts`);
     return false;
   }
   return true;
+}
+
+/** As `deno fmt` writes it. */
+async function formatted(page: string): Promise<string> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["fmt", "--quiet", "--ext", "md", "-"],
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const output = child.output();
+  await new Response(page).body!.pipeTo(child.stdin);
+  return new TextDecoder().decode((await output).stdout);
 }
 
 /** Replaces what stands between the two marks called `name`. */
@@ -86,4 +95,4 @@ function mutantTable(verdicts: readonly Verdict[]): string {
   return [...lines, ""].join("\n");
 }
 
-Deno.exit(main() ? 0 : 1);
+Deno.exit(await main() ? 0 : 1);

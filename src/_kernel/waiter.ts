@@ -25,7 +25,7 @@ import { type AbortTarget, checkSignal, unwatchAbort, watchAbort } from "./abort
 import { checkMs, clock, type Timer, type TimerTarget } from "./clock.ts";
 import { type Cancellable, type Context, currentContext } from "./current.ts";
 import { hooks } from "./hooks.ts";
-import { watchLoop } from "./host.ts";
+import { macrotask, watchLoop } from "./host.ts";
 import type { Runnable } from "./run_queue.ts";
 import type { WaitList } from "./wait_list.ts";
 
@@ -292,7 +292,9 @@ function addMainList(list: WaitList): void {
   list.hasMain = true;
   if (watching) return;
   watching = true;
-  watchLoop(() => stuck.on?.());
+  // In a macrotask: Deno loads `process` when it is first named, and may run microtasks meanwhile, so
+  // in the middle of the step that parks here.
+  macrotask(() => watchLoop(() => stuck.on?.()));
 }
 
 function forgetIfEmpty(): void {

@@ -247,7 +247,8 @@ class IteratorInTask implements AsyncIterableIterator<unknown> {
     this.#controller = controller;
   }
 
-  next(...values: [] | [unknown]): Promise<IteratorResult<unknown>> {
+  // TypeScript below 5.6 knows no other argument of next().
+  next(...values: [] | [undefined]): Promise<IteratorResult<unknown>> {
     const refused = refuseCall(currentContext());
     if (refused !== null) {
       this.#stop(undefined);

@@ -112,6 +112,6 @@ test("enqueueYield() in loops that never end leaves sockets their turn", async (
   going = false;
   conn.destroy();
   await new Promise((resolve) => server.close(resolve));
-  // Without a rest it was 5 s on Deno.
-  assert(ms < 2_500, `ten packets took ${ms} ms`);
+  // 66 ms on Deno; without a rest it was 2 s, and 5 s on a busy machine.
+  assert(ms < 1_000, `ten packets took ${ms} ms`);
 });
