@@ -246,6 +246,9 @@ export class Group implements Iterable<Task> {
    * ahead. A failing item rejects its `next()` and the iteration goes on; an error of the source comes
    * last. Leaving the loop kills what runs.
    *
+   * A loop that a failing item ends gives no sign of it, since it may as well ask for the next item:
+   * `await using results = pool.imap(…)` kills what runs then, too.
+   *
    * @throws {RangeError} If `buffer` is no integer >= 1.
    *
    * @example In order, as they come
@@ -262,7 +265,7 @@ export class Group implements Iterable<Task> {
     fn: (item: T) => R,
     source: Iterable<T> | AsyncIterable<T>,
     options?: ImapOptions,
-  ): AsyncIterableIterator<TaskResult<R>> {
+  ): AsyncIterableIterator<TaskResult<R>> & AsyncDisposable {
     return this.#imap(fn, source, true, options);
   }
 
@@ -271,7 +274,7 @@ export class Group implements Iterable<Task> {
     fn: (item: T) => R,
     source: Iterable<T> | AsyncIterable<T>,
     options?: ImapOptions,
-  ): AsyncIterableIterator<TaskResult<R>> {
+  ): AsyncIterableIterator<TaskResult<R>> & AsyncDisposable {
     return this.#imap(fn, source, false, options);
   }
 

@@ -1556,3 +1556,21 @@ test("new Group() rejects what is no size", () => {
   }
   assertEquals(new Group().size, Infinity);
 });
+
+test("Pool.imap() disposed of after a failing item has ended its loop leaves nothing", async () => {
+  const pool = new Pool(2), error = new Error("two");
+  let left = false;
+  const source = async function* () {
+    try {
+      yield* [1, 2, 3, 4, 5, 6];
+    } finally {
+      left = true;
+    }
+  };
+  const thrown = await rejection((async () => {
+    await using results = pool.imap((n: number) => n === 2 ? Promise.reject(error) : n, source());
+    for await (const _ of results);
+  })());
+  assertStrictEquals(thrown, error);
+  assertEquals([left, pool.running], [true, 0]);
+});
