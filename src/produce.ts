@@ -22,7 +22,7 @@ import { refuse, type WaitOptions } from "./_kernel/waiter.ts";
 import { Channel, type ChannelReceiveResult, type Receiver } from "./channel.ts";
 import { KilledError } from "./errors.ts";
 import { spawn } from "./spawn.ts";
-import { currentTask, type Task } from "./task.ts";
+import { currentTask, enlistEnd, type Task } from "./task.ts";
 
 const END: IteratorReturnResult<undefined> = Object.freeze({ done: true, value: undefined });
 
@@ -137,7 +137,19 @@ export class Producer<T> {
    * may not have been left: not every iterable ends what it reads.
    */
   start(open: () => AsyncIterable<T> | Iterable<T>, input?: Leavable): void {
-    this.#task = spawn({ name: this.#options.name }, () => this.#drive(open, input));
+    let began = false;
+    const task = spawn({ name: this.#options.name }, () => {
+      began = true;
+      return this.#drive(open, input);
+    });
+    this.#task = task;
+    // Who is killed before the first step has no clean-up, and its consumer would wait for ever.
+    enlistEnd(task as Task, {
+      branchSettled: () => {
+        if (!began) this.#neverBegan(task.error, input);
+      },
+      branchFailed: () => {},
+    });
   }
 
   /**
@@ -196,6 +208,11 @@ export class Producer<T> {
     }
     if (!failed) this.channel.close();
     else if (reason !== this.#stopReason) this.#fail(reason);
+  }
+
+  #neverBegan(reason: unknown, input: Leavable | undefined): void {
+    input?.return().catch(reportUnhandled);
+    if (reason !== this.#stopReason) this.#fail(reason);
   }
 
   async #iterate(open: () => AsyncIterable<T> | Iterable<T>): Promise<void> {

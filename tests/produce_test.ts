@@ -9,13 +9,14 @@
 
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { test } from "node:test";
+import { listen } from "../src/_kernel/hooks.ts";
 import { Channel, type Receiver } from "../src/channel.ts";
 import { ChannelClosedError, KilledError } from "../src/errors.ts";
 import { produce } from "../src/produce.ts";
 import { shield } from "../src/shield.ts";
 import { sleep } from "../src/sleep.ts";
 import { spawn } from "../src/spawn.ts";
-import { currentTask } from "../src/task.ts";
+import { currentTask, type Task } from "../src/task.ts";
 import { onUnhandled } from "../src/unhandled.ts";
 import { assertDeadlocks, hang } from "./deadlocked.ts";
 import { gate } from "./gate.ts";
@@ -503,4 +504,17 @@ test("produce() whose producer waits for ever ends with a deadlock", async () =>
     });
     assertEquals(log, ["cleaned", "cleaned"]);
   }
+});
+
+test("produce() whose task is killed before it starts ends its consumer with that kill", async () => {
+  const reason = new Error("before the start");
+  const unlisten = listen({
+    spawned: ({ task }) => queueMicrotask(() => void (task as Task).kill(reason)),
+  });
+  // The hook's microtask comes before the one in which the task starts.
+  const numbers = produce(function* () {
+    yield 1;
+  });
+  unlisten();
+  assertStrictEquals(await rejection(numbers.receive()), reason);
 });
