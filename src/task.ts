@@ -108,6 +108,8 @@ export let observeTask: (task: Task) => void;
 export let holdTask: (task: Task) => void;
 /** Takes back {@linkcode holdTask}. */
 export let releaseTask: (task: Task) => void;
+/** Whether a task waits for something that no kill reaches: it cleans up; for patched timers. */
+export let waitsShielded: (task: Task) => boolean;
 /** Calls the function of a task whose turn has come. */
 let begin: (task: Task) => void;
 /** Calls the links of a task that has ended. */
@@ -211,6 +213,7 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
       }
       if (hooks.on !== null) hooks.on.started?.(task.#context);
     };
+    waitsShielded = (task) => task.#context.parked().shielded.length > 0;
     callLinks = (task) => task.#callLinks();
     killTask = (task, reason) => task.#kill(reason);
     abortSignal = (task, reason) => task.#controller?.abort(reason);

@@ -2,8 +2,8 @@
 // Runs anywhere.
 
 /**
- * The few things the core takes from the host, found by feature and not by name. The only
- * core file that may say Deno, Bun, process or window.
+ * The few things the core takes from the host, found by feature; by name only two habits of event
+ * loops that no feature tells. The only core file that may say Deno, Bun, process or window.
  *
  * @module
  */

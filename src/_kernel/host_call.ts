@@ -52,11 +52,13 @@ class HostCall<T> implements WaitOwner, HostCallEnds<T> {
   }
 
   settle(value: T): void {
-    this.#end(() => this.#waiter.settle(value));
+    if (!this.#parked) this.#early ??= () => this.#waiter.settle(value);
+    else if (!this.#waiter.settled) this.#waiter.settle(value);
   }
 
   fail(error: unknown): void {
-    this.#end(() => this.#waiter.fail(error));
+    if (!this.#parked) this.#early ??= () => this.#waiter.fail(error);
+    else if (!this.#waiter.settled) this.#waiter.fail(error);
   }
 
   get waiting(): boolean {
@@ -65,11 +67,6 @@ class HostCall<T> implements WaitOwner, HostCallEnds<T> {
 
   "~waiterLeft"({ context }: Waiter): void {
     this.#stop?.(context?.cancelled === true ? context.reason : undefined);
-  }
-
-  #end(end: () => void): void {
-    if (!this.#parked) this.#early ??= end;
-    else if (!this.#waiter.settled) end();
   }
 }
 

@@ -17,13 +17,11 @@
 // happen any more. If the task ends without it, it is dropped; if nothing else can wake the task, it is
 // called early, what the task does next is refused, and a value that it still gives does not count.
 
-import { clock } from "../_kernel/clock.ts";
 import { type Context, force, runOutside } from "../_kernel/current.ts";
 import { macrotask, stopTimer } from "../_kernel/host.ts";
 import { hostCall, type HostCallEnds } from "../_kernel/host_call.ts";
 import type { Waiter, WaiterGroup } from "../_kernel/waiter.ts";
-import type { WaitDump } from "../_kernel/waits.ts";
-import { enlistEnd, type Task } from "../task.ts";
+import { enlistEnd, type Task, waitsShielded } from "../task.ts";
 import {
   drop,
   iteratorWithSignal,
@@ -350,9 +348,6 @@ function rejectBy(settler: HostFunction, reason: unknown): void {
 }
 
 /** Whether something goes on in the task of `context` that no kill reaches: it is not stuck. */
-function cleansUp(context: Context): boolean {
-  let top = context;
-  while (top.parent !== null) top = top.parent;
-  const { describe } = top as Context & { describe?(at: number): WaitDump[] };
-  return describe?.call(top, clock.on.now()).some(({ shielded }) => shielded) === true;
+function cleansUp({ task }: Context): boolean {
+  return task !== undefined && waitsShielded(task as Task);
 }
