@@ -225,14 +225,12 @@ class End implements Wire, Runnable, TimerTarget {
     this.#free();
   }
 
-  /** Sets the next parcel on its way, if it may go. */
+  /** Sets the next parcel on its way; whether it may arrive is seen when it does. */
   move(): void {
-    const { stalled, broken, latency } = this.#line;
-    if (this.#moving || stalled || broken || this.#gone || this.#queue.length === 0) return;
-    if (this.peer.#paused || this.peer.#gone) return;
+    if (this.#moving || this.#queue.length === 0) return;
     this.#moving = true;
-    if (latency === 0) enqueue(this);
-    else clock.on.set(this, latency);
+    if (this.#line.latency === 0) enqueue(this);
+    else clock.on.set(this, this.#line.latency);
   }
 
   timeUp(): void {
