@@ -15,10 +15,9 @@
 //  3. The host runs outside of all contexts: its connections are shared, and belong to no task.
 // Dropped: a wait that stands for an open body. A response that nobody reads is no wait.
 
-import { type AbortTarget, unwatchAbort, watchAbort } from "../_kernel/abort.ts";
 import { Context, currentContext, runOutside } from "../_kernel/current.ts";
 import { hostCall } from "../_kernel/host_call.ts";
-import { isSignal, refuseCall, settleWith, textOf } from "./adapters.ts";
+import { FollowingController, isSignal, refuseCall, settleWith, textOf } from "./adapters.ts";
 import {
   type Call,
   type ContextCall,
@@ -53,7 +52,7 @@ const exchangeOf: WeakMap<object, Exchange> = new WeakMap();
 const responseOf: WeakMap<object, unknown> = new WeakMap();
 const bodiesOf: WeakMap<Context, Bodies> = new WeakMap();
 /** What is left of an exchange whose response is gone. */
-const abandoned: FinalizationRegistry<Ties> = new FinalizationRegistry((ties) => ties.cut());
+const abandoned: FinalizationRegistry<Ties> = new FinalizationRegistry((ties) => ties.end());
 
 /** One request and its response. */
 class Exchange {
@@ -80,7 +79,7 @@ class Exchange {
   opened(response: Response, context: Context): void {
     exchangeOf.set(response, this);
     // An answer without a body: nothing is left to end.
-    if (this.name.startsWith("HEAD ") || NO_BODY.has(response.status)) return this.ties.cut();
+    if (this.name.startsWith("HEAD ") || NO_BODY.has(response.status)) return this.ties.end();
     abandoned.register(this, this.ties);
     this.ties.bind(context, this);
     bindBody(response);
@@ -95,41 +94,19 @@ class Exchange {
 
   /** A body has been read to its end, or has failed; the last one ends it. */
   wasRead(): void {
-    if (--this.#unread === 0) this.ties.cut();
+    if (--this.#unread === 0) this.ties.end();
   }
 }
 
 /** What may end an exchange from outside: the user's signal, and contexts. It does not hold it. */
-class Ties implements AbortTarget {
-  readonly #controller = new AbortController();
-  #user: AbortSignal | null = null;
+class Ties extends FollowingController {
   /** The contexts to which its body belongs, each with its entry there. */
   #bodies: Map<Bodies, WeakRef<Exchange>> | null = null;
-  #isCut = false;
-
-  constructor(user: AbortSignal | null) {
-    if (user?.aborted === true) {
-      this.#controller.abort(user.reason);
-    } else if (user !== null) {
-      this.#user = user;
-      watchAbort(user, this);
-    }
-  }
-
-  /** The signal for the host. */
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  /** Ends the request. */
-  abort(reason: unknown): void {
-    this.cut();
-    this.#controller.abort(reason);
-  }
+  #ended = false;
 
   /** From now on a cancel of `context` ends the exchange. */
   bind(context: Context | null, exchange: Exchange): void {
-    if (context === null || context.cancelled || this.#isCut) return;
+    if (context === null || context.cancelled || this.#ended) return;
     const bodies = Bodies.of(context);
     if (this.#bodies?.has(bodies)) return;
     const entry = new WeakRef(exchange);
@@ -137,16 +114,15 @@ class Ties implements AbortTarget {
     bodies.open(entry);
   }
 
-  aborted(reason: unknown): void {
-    this.#user = null;
-    this.abort(reason);
+  override aborted(reason: unknown): void {
+    super.aborted(reason);
+    this.end();
   }
 
   /** Nobody ends it any more. Harmless twice. */
-  cut(): void {
-    this.#isCut = true;
-    if (this.#user !== null) unwatchAbort(this.#user, this);
-    this.#user = null;
+  override end(): void {
+    super.end();
+    this.#ended = true;
     if (this.#bodies !== null) {
       for (const [bodies, entry] of this.#bodies) bodies.close(entry);
       this.#bodies = null;
@@ -207,7 +183,7 @@ function fetchInside(call: ContextCall): unknown {
         ends.settle(response);
       },
       fail: (error) => {
-        exchange.ties.cut();
+        exchange.ties.end();
         ends.fail(error);
       },
     });
