@@ -28,6 +28,7 @@ import {
   contextTravels,
   currentContext,
   isForced,
+  observeIn,
   ROOT,
   runOutside,
 } from "./_kernel/current.ts";
@@ -91,6 +92,12 @@ export type TaskResult<R> = R extends AsyncGenerator<unknown, infer T, unknown> 
   : R extends Generator<unknown, infer T, unknown> ? T
   : Awaited<R>;
 
+// What the kernel calls in the context of a task: one function for all of them.
+const BEGIN = (): void => begin(runningTask());
+const SUCCEEDED = (value: unknown): void => succeed(runningTask(), value);
+const FAILED = (error: unknown): void => fail(runningTask(), error);
+const runningTask = (): Task => currentContext()!.task as Task;
+
 /** Makes a task that starts in `ms` milliseconds; for the spawning functions. */
 export let createTask: (
   ms: number,
@@ -112,6 +119,9 @@ export let releaseTask: (task: Task) => void;
 export let waitsShielded: (task: Task) => boolean;
 /** Calls the function of a task whose turn has come. */
 let begin: (task: Task) => void;
+/** Ends a task whose function has resolved, or rejected. */
+let succeed: (task: Task, value: unknown) => void;
+let fail: (task: Task, error: unknown) => void;
 /** Calls the links of a task that has ended. */
 let callLinks: (task: Task) => void;
 /** Does what `kill` does, without the wait; for those that kill many. */
@@ -202,17 +212,14 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
       try {
         const running = callBody(fn, args);
         if (!isThenable(running)) task.#end("succeeded", running);
-        else {
-          Promise.resolve(running).then(
-            (value) => task.#succeed(value),
-            (error) => task.#fail(error),
-          );
-        }
+        else observeIn(task.#context, Promise.resolve(running), SUCCEEDED, FAILED);
       } catch (error) {
         task.#fail(error);
       }
       if (hooks.on !== null) hooks.on.started?.(task.#context);
     };
+    succeed = (task, value) => task.#succeed(value);
+    fail = (task, error) => task.#fail(error);
     waitsShielded = (task) => task.#context.parked().shielded.length > 0;
     callLinks = (task) => task.#callLinks();
     killTask = (task, reason) => task.#kill(reason);
@@ -592,15 +599,15 @@ class TaskContext extends Context implements Runnable, TimerTarget, AbortTarget 
 
   startIn(ms: number): void {
     if (hooks.on?.beginning !== undefined) return this.#startHooked(ms);
-    if (ms === 0 && mayStart()) return callSoon(this, begin, this.task as Task);
-    this.#start = callLater(this, begin, this.task as Task);
+    if (ms === 0 && mayStart()) return callSoon(this, BEGIN);
+    this.#start = callLater(this, BEGIN);
     if (ms === 0) enqueue(this);
     else this.#timer = clock.on.set(this, ms);
   }
 
   /** Lets the hooks choose when the task begins, once it may. */
   #startHooked(ms: number): void {
-    const start = callLater(this, begin, this.task as Task);
+    const start = callLater(this, BEGIN);
     this.#start = () =>
       hooks.on?.beginning === undefined ? start() : hooks.on.beginning(this, start);
     if (ms === 0) enqueue(this);

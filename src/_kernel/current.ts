@@ -239,33 +239,53 @@ export function runIn<A extends unknown[], R>(
 }
 
 /**
- * Calls `fn(arg)` in `context`, in a microtask, with all else that the host carries through async code
- * (storages of the user, a request's for instance) as it is now.
+ * Calls `fn` in `context`, in a microtask, with all else that the host carries through async code
+ * (storages of the user, a request's for instance) as it is now. `fn` asks `currentContext()` for what
+ * it needs: a closure for each of a million tasks would be a good part of their memory.
  */
 // A promise reaction carries it for the price of a promise; AsyncLocalStorage.snapshot() took 2 to 8 us.
-export function callSoon<A>(context: Context, fn: (arg: A) => void, arg: A): void {
-  react(context, NOW, fn, arg);
+export function callSoon(context: Context, fn: () => void): void {
+  callWhen(context, NOW, fn);
 }
 
 /** {@linkcode callSoon}, but not before the returned function was called. */
-export function callLater<A>(context: Context, fn: (arg: A) => void, arg: A): () => void {
+export function callLater(context: Context, fn: () => void): () => void {
   let open!: () => void;
   const gate = new Promise<void>((resolve) => {
     open = resolve;
   });
-  react(context, gate, fn, arg);
+  callWhen(context, gate, fn);
   return open;
+}
+
+/**
+ * Calls one of two functions in `context` when `promise` settles. The caller runs in `context`; as in
+ * {@linkcode callSoon} the functions may ask for it.
+ */
+export function observeIn<T>(
+  context: Context,
+  promise: Promise<T>,
+  succeeded: (value: T) => void,
+  failed: (error: unknown) => void,
+): void {
+  if (contextTravels()) void promise.then(succeeded, failed);
+  else {
+    void promise.then(
+      (value) => runIn(context, succeeded, value),
+      (error) => runIn(context, failed, error),
+    );
+  }
 }
 
 const NOW: Promise<void> = Promise.resolve();
 
-function react<A>(context: Context, gate: Promise<void>, fn: (arg: A) => void, arg: A): void {
-  if (contextTravels()) storage!.run(context, reactHere<A>, gate, fn, arg);
-  else void gate.then(() => runIn(context, fn, arg));
+function callWhen(context: Context, gate: Promise<void>, fn: () => void): void {
+  if (contextTravels()) storage!.run(context, thenCall, gate, fn);
+  else void gate.then(() => runIn(context, fn));
 }
 
-function reactHere<A>(gate: Promise<void>, fn: (arg: A) => void, arg: A): void {
-  void gate.then(() => fn(arg));
+function thenCall(gate: Promise<void>, fn: () => void): void {
+  void gate.then(fn);
 }
 
 /** Calls `fn` outside of all contexts: for callbacks of users, which belong to no task. */
