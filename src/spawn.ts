@@ -96,8 +96,9 @@ export function spawnLater(ms: number, ...spec: unknown[]): Task {
 /** Reads `(fn, ...args)` or `(options, fn, ...args)`. */
 function create(ms: number, spec: unknown[]): Task {
   const options = checkSpec(spec);
-  const at = options === undefined ? 0 : 1;
-  return createTask(ms, spec[at] as () => unknown, spec.slice(at + 1), options);
+  if (options !== undefined) spec.shift();
+  const fn = spec.shift() as () => unknown;
+  return createTask(ms, fn, spec, options);
 }
 
 /** Checks what `spawn` takes, and gives the options in it; for pools, where a spawn may have to wait. */

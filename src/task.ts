@@ -21,12 +21,12 @@
 import { type AbortTarget, unwatchAbort, watchAbort } from "./_kernel/abort.ts";
 import { clock, type Timer, type TimerTarget } from "./_kernel/clock.ts";
 import {
-  callLater,
   callSoon,
   type Cancellable,
   Context,
   contextTravels,
   currentContext,
+  Gate,
   isForced,
   observeIn,
   ROOT,
@@ -36,7 +36,7 @@ import { isThenable } from "./_kernel/foreign.ts";
 import { hooks } from "./_kernel/hooks.ts";
 import { macrotask } from "./_kernel/host.ts";
 import { showAsText } from "./_kernel/inspect.ts";
-import { enqueue, mayStart, type Runnable } from "./_kernel/run_queue.ts";
+import { enqueue, isNewest, mayStart, type Runnable } from "./_kernel/run_queue.ts";
 import {
   delist,
   enlist,
@@ -65,6 +65,9 @@ const JOIN = 1;
 const KILL = 2;
 const CASE = 3;
 const END = 4;
+
+/** How many tasks one promise may hold back; they begin in one go. */
+const MOST_TOGETHER = 64;
 
 /** Where a task is in its life. */
 export type TaskState = "pending" | "running" | "succeeded" | "failed" | "killed";
@@ -551,6 +554,7 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
     const waiters = this.#waiters;
     if (waiters !== null) {
       for (let waiter = waiters.first; waiter !== null; waiter = waiters.first) this.#tell(waiter);
+      this.#waiters = null;
     }
     this.#queueLinks();
     this.#judgeLater();
@@ -577,8 +581,8 @@ class TaskContext extends Context implements Runnable, TimerTarget, AbortTarget 
   /** The id of the task that spawned it, 0 if none did. */
   readonly spawnerId: number;
   #previous: TaskContext | null = null;
-  /** Calls the function, where the task was spawned. */
-  #start: (() => void) | null = null;
+  /** Holds the function back, where it may not begin at once. */
+  #gate: Gate | null = null;
   #timer: Timer | null = null;
   #signal: AbortSignal | null = null;
   /** The waits that no kill reaches. */
@@ -598,18 +602,11 @@ class TaskContext extends Context implements Runnable, TimerTarget, AbortTarget 
   }
 
   startIn(ms: number): void {
-    if (hooks.on?.beginning !== undefined) return this.#startHooked(ms);
-    if (ms === 0 && mayStart()) return callSoon(this, BEGIN);
-    this.#start = callLater(this, BEGIN);
-    if (ms === 0) enqueue(this);
-    else this.#timer = clock.on.set(this, ms);
-  }
-
-  /** Lets the hooks choose when the task begins, once it may. */
-  #startHooked(ms: number): void {
-    const start = callLater(this, BEGIN);
-    this.#start = () =>
-      hooks.on?.beginning === undefined ? start() : hooks.on.beginning(this, start);
+    if (ms === 0 && hooks.on?.beginning === undefined) {
+      return mayStart() ? callSoon(this, BEGIN) : startLater(this);
+    }
+    this.#gate = new Gate();
+    this.#gate.hold(this, BEGIN);
     if (ms === 0) enqueue(this);
     else this.#timer = clock.on.set(this, ms);
   }
@@ -628,7 +625,7 @@ class TaskContext extends Context implements Runnable, TimerTarget, AbortTarget 
     if (this.#signal !== null) unwatchAbort(this.#signal, this);
     this.#timer = null;
     this.#signal = null;
-    this.#start = null;
+    this.#gate = null;
     const previous = this.#previous, { next } = this;
     if (previous === null) firstLive = next;
     else previous.next = next;
@@ -639,8 +636,11 @@ class TaskContext extends Context implements Runnable, TimerTarget, AbortTarget 
   }
 
   run(): void {
-    this.#start?.();
-    this.#start = null;
+    const gate = this.#gate;
+    if (gate === null) return;
+    this.#gate = null;
+    if (hooks.on?.beginning === undefined) gate.open();
+    else hooks.on.beginning(this, () => gate.open());
   }
 
   override addApart(wait: Cancellable): void {
@@ -673,6 +673,26 @@ class TaskContext extends Context implements Runnable, TimerTarget, AbortTarget 
   override wasCancelled(reason: unknown): void {
     abortSignal(this.task as Task, reason);
   }
+}
+
+/** Tasks that begin when their turn in the queue comes, one after another. */
+class Starts extends Gate implements Runnable {
+  weight = 0;
+
+  run(): void {
+    this.open();
+  }
+}
+
+/** The last ones. */
+let starts: Starts | null = null;
+
+function startLater(context: TaskContext): void {
+  if (starts === null || !isNewest(starts) || starts.weight === MOST_TOGETHER) {
+    enqueue(starts = new Starts());
+  }
+  starts.weight++;
+  starts.hold(context, BEGIN);
 }
 
 /**

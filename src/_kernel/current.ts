@@ -248,14 +248,22 @@ export function callSoon(context: Context, fn: () => void): void {
   callWhen(context, NOW, fn);
 }
 
-/** {@linkcode callSoon}, but not before the returned function was called. */
-export function callLater(context: Context, fn: () => void): () => void {
-  let open!: () => void;
-  const gate = new Promise<void>((resolve) => {
-    open = resolve;
+/** Holds calls back until it opens: one promise for all of them. */
+export class Gate {
+  #open!: () => void;
+  readonly #opened: Promise<void> = new Promise((resolve) => {
+    this.#open = resolve;
   });
-  callWhen(context, gate, fn);
-  return open;
+
+  /** {@linkcode callSoon}, but not before the gate opens. In order of these calls. */
+  hold(context: Context, fn: () => void): void {
+    callWhen(context, this.#opened, fn);
+  }
+
+  /** Lets all calls go, in a microtask. */
+  open(): void {
+    this.#open();
+  }
 }
 
 /**

@@ -10,7 +10,7 @@
 
 // Invariants
 //  1. enqueue() never runs anything synchronously.
-//  2. One round runs what was queued when it began, ROUND at most. What it woke runs before the next.
+//  2. One round runs what was queued when it began, about ROUND at most. What it woke runs before the next.
 //  3. A turn lasts from the first enqueue to the next macrotask. In one that lasts longer than
 //     BUDGET_MS no more is given up by sleep(0) for a microtask, and after MOST_ROUNDS nothing runs:
 //     loops of sleep(0), one or a hundred thousand, cannot starve timers and I/O.
@@ -34,9 +34,13 @@ const REST_AFTER_MS = 20;
 export interface Runnable {
   /** Its turn has come. Must not throw. */
   run(): void;
+  /** For how many it stands. @default {1} */
+  readonly weight?: number;
 }
 
 const queue = new Ring<Runnable>();
+/** The one at the end of the queue, if it has not run. */
+let newest: Runnable | null = null;
 /** A round is to come. */
 let scheduled = false;
 /** It waits for the end of the turn. */
@@ -54,7 +58,13 @@ let yields = false;
 /** Adds `runnable` at the end of the queue. */
 export function enqueue(runnable: Runnable): void {
   queue.push(runnable);
+  newest = runnable;
   if (!scheduled) schedule();
+}
+
+/** Whether `runnable` stands at the end of the queue: nobody has come after it. */
+export function isNewest(runnable: Runnable): boolean {
+  return newest === runnable;
 }
 
 /** {@linkcode enqueue} for one that gives up its turn, to timers and I/O too. */
@@ -121,7 +131,13 @@ function isOverBudget(): boolean {
 
 function round(): void {
   deferred = false;
-  for (let left = Math.min(queue.size, ROUND); left > 0; left--) queue.shift().run();
+  let room = ROUND;
+  for (let left = queue.size; left > 0 && room > 0; left--) {
+    const runnable = queue.shift();
+    if (newest === runnable) newest = null;
+    room -= runnable.weight ?? 1;
+    runnable.run();
+  }
   // While anybody is left, it may be one that gave up its turn.
   if (queue.size > 0) return schedule();
   scheduled = false;
