@@ -55,7 +55,16 @@ export function merge<T extends readonly unknown[]>(
   return new Merge<T[number]>(cases);
 }
 
-const ENDED: Selected<never> = Object.freeze({ value: undefined as never, done: true });
+/** What one who waits wants to be given: a value, or what an iterator and a case give. */
+const VALUE = 0;
+const RESULT = 1;
+const CASE = 2;
+type Wanted = typeof VALUE | typeof RESULT | typeof CASE;
+
+const ENDED: { readonly value: never; readonly done: true } = Object.freeze({
+  value: undefined as never,
+  done: true,
+});
 
 class Merge<T> implements Merged<T>, WaitOwner, SelectCase<T> {
   readonly [Symbol.toStringTag] = "merge";
@@ -72,12 +81,8 @@ class Merge<T> implements Merged<T>, WaitOwner, SelectCase<T> {
     this.sources = sources;
   }
 
-  async receive(options?: WaitOptions): Promise<T> {
-    const { value, done } = await this.#next(options);
-    if (done) {
-      throw new ChannelClosedError("Cannot receive from a merge: all its sources are closed");
-    }
-    return value;
+  receive(options?: WaitOptions): Promise<T> {
+    return this.#next(VALUE, options);
   }
 
   tryReceive(): ChannelReceiveResult<T> {
@@ -91,10 +96,8 @@ class Merge<T> implements Merged<T>, WaitOwner, SelectCase<T> {
     return taken.done ? { state: "closed" } : { state: "ok", value: taken.value };
   }
 
-  async next(): Promise<IteratorResult<T, undefined>> {
-    if (this.#returned) return { done: true, value: undefined };
-    const { value, done } = await this.#next(undefined, true);
-    return done ? { done, value: undefined } : { done, value };
+  next(): Promise<IteratorResult<T, undefined>> {
+    return this.#returned ? Promise.resolve(ENDED) : this.#next(RESULT);
   }
 
   return(): Promise<IteratorResult<T, undefined>> {
@@ -102,13 +105,13 @@ class Merge<T> implements Merged<T>, WaitOwner, SelectCase<T> {
     for (let waiter = this.#list.first; waiter !== null;) {
       const { next } = waiter;
       const merging = waiter.payload as Merging<T>;
-      if (merging.iterates) {
+      if (merging.wants === RESULT) {
         merging.withdraw();
         waiter.settle(ENDED);
       }
       waiter = next;
     }
-    return Promise.resolve({ done: true, value: undefined });
+    return Promise.resolve(ENDED);
   }
 
   get "~select"(): SelectCase<T> {
@@ -130,7 +133,7 @@ class Merge<T> implements Merged<T>, WaitOwner, SelectCase<T> {
   }
 
   enlist(branch: SelectBranch<T>): void {
-    new Merging(this, branch as Waiter).enlist();
+    new Merging(this, branch as Waiter, CASE).enlist();
   }
 
   delist(branch: SelectBranch<T>): void {
@@ -156,17 +159,17 @@ class Merge<T> implements Merged<T>, WaitOwner, SelectCase<T> {
     this.#failed ??= [error];
   }
 
-  #next(options?: WaitOptions, iterates = false): Promise<Selected<T>> {
+  #next<R>(wants: typeof VALUE | typeof RESULT, options?: WaitOptions): Promise<R> {
     const refused = refuse("receive", options);
     if (refused !== null) return refused;
     try {
       const taken = this.#poll();
-      if (taken !== undefined) return Promise.resolve(taken);
+      if (taken !== undefined) return Promise.resolve(answer(wants, taken) as R);
     } catch (error) {
       return Promise.reject(error);
     }
-    const waiter = new Waiter<Selected<T>>();
-    const merging = new Merging<T>(this, waiter, iterates);
+    const waiter = new Waiter<R>();
+    const merging = new Merging<T>(this, waiter, wants);
     const next = waiter.park(this.#list, options);
     merging.enlist();
     return next;
@@ -202,14 +205,12 @@ class Merging<T> implements WaiterGroup {
   readonly #merge: Merge<T>;
   readonly #target: Waiter;
   readonly #branches: Map<Waiter, SelectCase<T>> = new Map();
+  readonly wants: Wanted;
 
-  /** It waits for a `next()`, which `return()` ends. */
-  readonly iterates: boolean;
-
-  constructor(merge: Merge<T>, target: Waiter, iterates = false) {
-    this.iterates = iterates;
+  constructor(merge: Merge<T>, target: Waiter, wants: Wanted) {
     this.#merge = merge;
     this.#target = target;
+    this.wants = wants;
     target.payload = this;
   }
 
@@ -238,7 +239,13 @@ class Merging<T> implements WaiterGroup {
       if (this.#branches.size > 0) return;
     }
     this.withdraw();
-    this.#target.settle(value);
+    let given: unknown;
+    try {
+      given = answer(this.wants, value as Selected<T>);
+    } catch (error) {
+      return this.#target.fail(error);
+    }
+    this.#target.settle(given);
   }
 
   branchFailed(branch: Waiter, error: unknown): void {
@@ -247,4 +254,12 @@ class Merging<T> implements WaiterGroup {
     this.#merge.fail(error);
     this.#target.fail(error);
   }
+}
+
+/** What one who waits gets of a source. @throws {ChannelClosedError} If it wants a value and there is none. */
+function answer<T>(wants: Wanted, selected: Selected<T>): unknown {
+  // What a case gives is what an iterator gives.
+  if (wants !== VALUE) return selected;
+  if (!selected.done) return selected.value;
+  throw new ChannelClosedError("Cannot receive from a merge: all its sources are closed");
 }
