@@ -17,6 +17,7 @@
 
 import { clock } from "./_kernel/clock.ts";
 import { contextsInUse, currentContext, runIn } from "./_kernel/current.ts";
+import { isThenable } from "./_kernel/foreign.ts";
 import { serveAll } from "./_kernel/selectable.ts";
 import { reportUnhandled } from "./_kernel/unhandled.ts";
 import { WaitList, type WaitOwner } from "./_kernel/wait_list.ts";
@@ -209,7 +210,7 @@ export class Group implements Iterable<Task> {
     try {
       await scope(async (s) => {
         let count = 0;
-        for await (const item of source) {
+        for await (const item of itemsOf(source)) {
           const at = count++;
           // From here on it counts as one that waits, or runs.
           if (left > 0) {
@@ -218,10 +219,8 @@ export class Group implements Iterable<Task> {
           }
           await this.#place();
           try {
-            const task = s.spawn(async () => {
-              results[at] = await callBody(fn, [item]) as TaskResult<R>;
-            });
-            this.#adopt(task, false, ({ state, error }) => {
+            this.#adopt(s.spawn(fn, item), false, ({ state, value, error }) => {
+              if (state === "succeeded") results[at] = value as TaskResult<R>;
               if (state !== "killed") return;
               // A scope does not mind a killed child, but here its result would be missing.
               killed ??= { error };
@@ -540,7 +539,7 @@ export class Group implements Iterable<Task> {
       try {
         // Before an item is read: the source may not be more than the buffer ahead.
         await room.acquire();
-        for await (const item of source) {
+        for await (const item of itemsOf(source)) {
           await this.#place();
           const task = spawn(fn, item);
           running.add(task);
@@ -670,6 +669,35 @@ function checkSource(source: unknown): void {
   ) {
     throw new TypeError(`Cannot map: source must be iterable, got ${typeof source}`);
   }
+}
+
+/** The items of `source` at one promise each: `for await` over what is not async makes three. */
+function itemsOf<T>(source: Iterable<T> | AsyncIterable<T>): AsyncIterable<T> {
+  if ((source as Partial<AsyncIterable<T>>)[Symbol.asyncIterator] !== undefined) {
+    return source as AsyncIterable<T>;
+  }
+  const iterator = (source as Iterable<T | PromiseLike<T>>)[Symbol.iterator]();
+  const next = async (item: PromiseLike<T>): Promise<IteratorResult<T>> => {
+    try {
+      return { done: false, value: await item };
+    } catch (error) {
+      iterator.return?.();
+      throw error;
+    }
+  };
+  return {
+    [Symbol.asyncIterator]: () => ({
+      next() {
+        const step = iterator.next();
+        if (step.done !== true && isThenable(step.value)) return next(step.value);
+        return Promise.resolve(step as IteratorResult<T>);
+      },
+      return() {
+        iterator.return?.();
+        return Promise.resolve({ done: true, value: undefined });
+      },
+    }),
+  };
 }
 
 /** How many items a source has, if it says so. */

@@ -789,6 +789,7 @@ function judgeLater(task: Task): void {
 }
 
 function isGenerator(value: unknown): value is AsyncGenerator | Generator {
+  if (typeof (value as Partial<Generator> | null | undefined)?.next !== "function") return false;
   const tag = Object.prototype.toString.call(value);
   return tag === "[object AsyncGenerator]" || tag === "[object Generator]";
 }

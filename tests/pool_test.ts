@@ -600,6 +600,22 @@ test("Pool.map() reads an async source no more than one item ahead of the places
   assertEquals((mapped.value as number[]).length, 9);
 });
 
+test("Pool.map() waits for items of a list that are promises, and ends the list when one fails", async () => {
+  const list = function* (log: string[]) {
+    try {
+      yield Promise.resolve(1);
+      yield 2;
+      yield Promise.reject(new Error("item 3"));
+    } finally {
+      log.push("ended");
+    }
+  };
+  const log: string[] = [];
+  const got: number[] = [];
+  const error = await assertRejects(() => new Pool(2).map((n: number) => got.push(n), list(log)));
+  assertEquals([(error as Error).message, got, log], ["item 3", [1, 2], ["ended"]]);
+});
+
 test("Pool.map() that is killed ends what runs and its source, and begins no more", async () => {
   for (const kind of KINDS) {
     const pool = new Pool(2);
