@@ -88,18 +88,10 @@ export class Group implements Iterable<Task> {
   /** Items of mapped lists that have not begun. */
   #expected = 0;
   #began: number | undefined = undefined;
-  readonly #members: Map<Waiter, Member> = new Map();
   readonly #tasks: Set<Task> = new Set();
   readonly #errors: unknown[] = [];
   readonly #hooks: Set<{ readonly hook: (progress: Progress) => void }> = new Set();
-  readonly #ends: WaiterGroup = {
-    branchSettled: (branch) => {
-      const member = this.#members.get(branch)!;
-      this.#members.delete(branch);
-      this.#ended(member);
-    },
-    branchFailed: () => {},
-  };
+  readonly #onEnd = (member: Member): void => this.#ended(member);
   readonly #admission: WaitList = new WaitList(this as WaitOwner, "spawn");
   readonly #joiners: WaitList = new WaitList(this as WaitOwner, "join pool");
 
@@ -217,7 +209,8 @@ export class Group implements Iterable<Task> {
             left--;
             this.#expected--;
           }
-          await this.#place();
+          const place = this.#place();
+          if (place !== undefined) await place;
           try {
             this.#adopt(s.spawn(fn, item), false, ({ state, value, error }) => {
               if (state === "succeeded") results[at] = value as TaskResult<R>;
@@ -445,23 +438,23 @@ export class Group implements Iterable<Task> {
     return new Waiter<{ task: Task<never> }>(start).park(this.#admission, options);
   }
 
-  /** Takes a place; who gets it must adopt a task, or leave. */
-  #place(): Promise<void> {
+  /** Takes a place, at once if there is one; who gets it must adopt a task, or leave. */
+  #place(): Promise<void> | undefined {
     const refused = refuse("spawn");
     if (refused !== null) return refused;
-    if (!this.#hasPlace) return new Waiter<void>(() => {}).park(this.#admission);
+    if (!this.#hasPlace) return new Waiter<void>(null).park(this.#admission);
     this.#running++;
-    return Promise.resolve();
+    return undefined;
   }
 
   /** Makes `task` a member that has a place already. */
   #adopt<T>(task: Task<T>, keepError: boolean, ended?: (task: Task) => void): Task<T> {
     this.#began ??= clock.on.now();
-    const member: Member = { task: task as Task, keepError, ended };
+    const member = new Member(this.#onEnd, task as Task, keepError, ended);
     if (task.ready) { // its signal had aborted: nobody would tell its end
       this.#ended(member);
     } else {
-      this.#members.set(enlistEnd(task as Task, this.#ends), member);
+      enlistEnd(task as Task, member);
       this.#tasks.add(task as Task);
     }
     return task;
@@ -491,8 +484,9 @@ export class Group implements Iterable<Task> {
       const waiter = this.#admission.first;
       this.#running++;
       // The task inherits from the one who asked for it, not from the one that made room.
-      const start = waiter.payload as () => unknown;
-      waiter.settle(contextsInUse() ? runIn(waiter.context, start) : start());
+      const start = waiter.payload as (() => unknown) | null;
+      if (start === null) waiter.settle(undefined); // it spawns by itself
+      else waiter.settle(contextsInUse() ? runIn(waiter.context, start) : start());
     }
   }
 
@@ -540,7 +534,8 @@ export class Group implements Iterable<Task> {
         // Before an item is read: the source may not be more than the buffer ahead.
         await room.acquire();
         for await (const item of itemsOf(source)) {
-          await this.#place();
+          const place = this.#place();
+          if (place !== undefined) await place;
           const task = spawn(fn, item);
           running.add(task);
           this.#adopt(task, false, (ended) => {
@@ -586,11 +581,32 @@ export class Pool extends Group {
   }
 }
 
-interface Member {
+/** A member, told of the end of its task. */
+class Member implements WaiterGroup {
   readonly task: Task;
   /** Nobody else gets its error. */
   readonly keepError: boolean;
   readonly ended: ((task: Task) => void) | undefined;
+  readonly #tell: (member: Member) => void;
+
+  constructor(
+    tell: (member: Member) => void,
+    task: Task,
+    keepError: boolean,
+    ended: ((task: Task) => void) | undefined,
+  ) {
+    this.#tell = tell;
+    this.task = task;
+    this.keepError = keepError;
+    this.ended = ended;
+  }
+
+  branchSettled(): void {
+    this.#tell(this);
+  }
+
+  /** An end is never a failure of the branch. */
+  branchFailed(): void {}
 }
 
 /** The results of a map as an iterator; its feed is a task that begins with the first `next()`. */

@@ -10,12 +10,14 @@
 
 // Invariants
 //  1. A timer never fires early, whatever the host's rounding.
-//  2. The host timer is armed exactly while a timer waits: an idle clock keeps no process alive.
+//  2. While a timer waits the host timer is armed, for its deadline or an earlier one; an idle clock stops
+//     it within a macrotask, and keeps no process alive. Most limits never fire: to start and stop it for
+//     each of them cost more than all the rest of the wait.
 //  3. Timers with the same deadline fire in the order in which they were set.
 //  4. Infinity is never: it has a handle but no place in the heap.
 
 import { Heap } from "./heap.ts";
-import { now, startTimer, stopTimer } from "./host.ts";
+import { macrotask, now, startTimer, stopTimer } from "./host.ts";
 
 /** Hosts clamp longer delays and fire at once. */
 const LONGEST = 2 ** 31 - 1;
@@ -118,17 +120,27 @@ export class Clock {
 class HostTime implements TimeSource {
   #handle: unknown = undefined;
   #armedFor = Infinity;
+  #stopping = false;
 
   now(): number {
     return now();
   }
 
   arm(clock: Clock, deadline: number | undefined): void {
-    if (deadline === this.#armedFor) return;
-    if (this.#handle !== undefined) stopTimer(this.#handle);
-    this.#handle = undefined;
-    this.#armedFor = Infinity;
-    if (deadline === undefined) return;
+    if (deadline === undefined) {
+      if (this.#handle !== undefined && !this.#stopping) {
+        this.#stopping = true;
+        // The next wait of a loop may set a timer at once.
+        macrotask(() => {
+          this.#stopping = false;
+          if (clock.next === undefined) this.#stop();
+        });
+      }
+      return;
+    }
+    // Too early is harmless: it finds nothing to fire, and is armed again.
+    if (this.#armedFor <= deadline) return;
+    this.#stop();
     this.#armedFor = deadline;
     const ms = Math.min(Math.max(Math.ceil(deadline - now()), 0), LONGEST);
     this.#handle = startTimer(() => {
@@ -136,6 +148,12 @@ class HostTime implements TimeSource {
       this.#armedFor = Infinity;
       clock.fire();
     }, ms);
+  }
+
+  #stop(): void {
+    if (this.#handle !== undefined) stopTimer(this.#handle);
+    this.#handle = undefined;
+    this.#armedFor = Infinity;
   }
 }
 
