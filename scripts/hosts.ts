@@ -16,6 +16,7 @@ import { read, run } from "./command.ts";
 const FOLDER = ".hosts";
 const COPIED = ["mod.ts", "src", "tests", "examples", "scripts", "deno.json", "README.md"];
 const BUN_PACKAGE = "bun@1.4.5";
+const NODE24_PACKAGE = "node@24";
 const TSX_VERSION = "4.23.15";
 
 /** A runtime that is there and has said its version. */
@@ -49,13 +50,25 @@ export async function findBun(): Promise<Host> {
 }
 
 /** Node from the PATH. */
-export async function findNode(): Promise<Host> {
-  const version = (await read("node", ["--version"])).replace(/^v/, "");
-  return { name: "Node", version, command: "node", runArgs: ["--import", "tsx"] };
+export function findNode(): Promise<Host> {
+  return nodeAt("node");
 }
 
-/** Brings the folder up to date and gives its path. Installs only when the packages changed. */
-export async function prepareHosts(): Promise<string> {
+/** Node 24 from npm, beside the one from the PATH. */
+export async function findNode24(): Promise<Host> {
+  return await nodeAt(await read("npx", ["-y", NODE24_PACKAGE, "-p", "process.execPath"]));
+}
+
+async function nodeAt(command: string): Promise<Host> {
+  const version = (await read(command, ["--version"])).replace(/^v/, "");
+  return { name: "Node", version, command, runArgs: ["--import", "tsx"] };
+}
+
+/**
+ * Brings the folder up to date and gives its path. Installs only when packages are missing or of
+ * another version: those of `deno.json`, and `more`, by name.
+ */
+export async function prepareHosts(more: Record<string, string> = {}): Promise<string> {
   Deno.mkdirSync(FOLDER, { recursive: true });
   for (const name of COPIED) {
     // A file deleted here must not live on there.
@@ -73,17 +86,21 @@ export async function prepareHosts(): Promise<string> {
       },
     }),
   );
-  await install(toJson({ private: true, type: "module", dependencies: dependencies() }));
+  await install({ ...dependencies(), ...more });
   return FOLDER;
 }
 
-async function install(packageJson: string): Promise<void> {
+async function install(wanted: Record<string, string>): Promise<void> {
   const file = `${FOLDER}/package.json`;
   const done = `${FOLDER}/node_modules/.package-lock.json`;
-  if (existsSync(done) && Deno.readTextFileSync(file) === packageJson) return;
-  // npm writes this file last; without it an install that fails is tried again next time.
-  if (existsSync(done)) Deno.removeSync(done);
-  Deno.writeTextFileSync(file, packageJson);
+  if (existsSync(done)) {
+    const { dependencies: installed } = JSON.parse(Deno.readTextFileSync(file));
+    // More may stay: the tests shall not remove what the benchmarks need, and install it again.
+    if (Object.entries(wanted).every(([name, version]) => installed[name] === version)) return;
+    // npm writes this file last; without it an install that fails is tried again next time.
+    Deno.removeSync(done);
+  }
+  Deno.writeTextFileSync(file, toJson({ private: true, type: "module", dependencies: wanted }));
   const { success, output } = await run("npm", ["install", "--no-audit", "--no-fund"], {
     cwd: FOLDER,
   });

@@ -60,6 +60,10 @@ function steps({ reachable, importMap }: Jsr, browserConfig: string): Step[] {
       args: ["check", "--quiet", "--config", browserConfig, ...anywhere],
     },
     { name: "tables of RELIABILITY.md", args: ["run", "-A", "scripts/reliability.ts", "--check"] },
+    {
+      name: "tables and chart of docs/bench.md",
+      args: ["run", "-A", "scripts/bench/page.ts", "--check"],
+    },
     { name: "layers", args: ["run", "-A", "scripts/check_layers.ts"] },
     {
       name: "doc tests",

@@ -8,6 +8,7 @@
  * @module
  */
 
+import { between, formatted } from "./marked_page.ts";
 import { readSaved, type SavedProofs } from "./prove.ts";
 
 const PAGE = "RELIABILITY.md";
@@ -33,28 +34,6 @@ async function main(): Promise<boolean> {
     return false;
   }
   return true;
-}
-
-/** As `deno fmt` writes it. */
-async function formatted(page: string): Promise<string> {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["fmt", "--quiet", "--ext", "md", "-"],
-    stdin: "piped",
-    stdout: "piped",
-  }).spawn();
-  const output = child.output();
-  await new Response(page).body!.pipeTo(child.stdin);
-  return new TextDecoder().decode((await output).stdout);
-}
-
-/** Replaces what stands between the two marks called `name`. */
-function between(page: string, name: string, text: string): string {
-  const begin = `<!-- ${name} -->\n`, end = `\n<!-- /${name} -->`;
-  const from = page.indexOf(begin), to = page.indexOf(end);
-  if (from < 0 || to < from) {
-    throw new Error(`Cannot write ${PAGE}: it must have the marks of ${name}`);
-  }
-  return page.slice(0, from + begin.length) + text + page.slice(to);
 }
 
 function proofTable({ date, deno, seed, long, outcomes }: SavedProofs): string {
