@@ -49,7 +49,7 @@ const WARM_UP_MS = 50;
 /** Shorter batches are timed several at once: all then meet what else the machine does alike. */
 const SAMPLE_MS = 2;
 
-/** A contestant whose batch takes longer takes part in one round of three, or in the first alone. */
+/** A peer whose batch takes longer takes part in one round of three, or in the first alone. */
 const SLOW_MS = 100;
 const CRAWLING_MS = 1_000;
 
@@ -64,6 +64,7 @@ interface Contestant {
   /** Operations that are timed at once. */
   size: number;
   batch: Batch;
+  slow: boolean;
   /** It takes part in every so many rounds. */
   every: number;
 }
@@ -148,9 +149,14 @@ class Contest {
         const batch = await prepare(size);
         if (batch === undefined) continue;
         const ms = await warmUp(batch);
-        const every = ms < SLOW_MS ? 1 : ms < CRAWLING_MS || name === OURS ? 3 : Infinity;
         const times = Math.max(1, Math.round(SAMPLE_MS / ms));
-        this.#contestants.push({ name, size: size * times, batch: repeat(batch, times), every });
+        this.#contestants.push({
+          name,
+          size: size * times,
+          batch: repeat(batch, times),
+          slow: ms > SLOW_MS,
+          every: turnsOf(name, ms),
+        });
       } catch (error) {
         failed[name] = `${error}`;
       }
@@ -195,9 +201,9 @@ class Contest {
     throw new Error("Cannot measure growth: ours must be there, got undefined");
   }
 
-  async #measure({ name, size, batch, every }: Contestant): Promise<number> {
+  async #measure({ name, size, batch, slow }: Contestant): Promise<number> {
     // Brings its own code and objects back into the caches, after the others.
-    if (every === 1) await batch();
+    if (!slow) await batch();
     const bench = new Bench({ time: this.#ms, iterations: 1, warmup: false, throws: true });
     bench.add(name, batch);
     await bench.run();
@@ -206,6 +212,11 @@ class Contest {
     // The least of the round: what the machine does beside only ever adds.
     return result.latency.min * 1e6 / size;
   }
+}
+
+function turnsOf(name: string, ms: number): number {
+  if (name === OURS) return ms > CRAWLING_MS ? 3 : 1;
+  return ms > CRAWLING_MS ? Infinity : ms > SLOW_MS ? 3 : 1;
 }
 
 /** Gives the least time of a batch. */
