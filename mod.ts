@@ -55,8 +55,10 @@ export {
   GreenletExit,
   isKilled,
   KilledError,
+  NotTransferableError,
   QueueClosedError,
   TimeoutError,
+  WorkerCrashed,
 } from "./src/errors.ts";
 export {
   currentGreenlet,

@@ -15,15 +15,21 @@ import { chromium } from "playwright-core";
 import ts from "typescript";
 
 const PACKAGE = "npm/esm/mod.js";
-const CHECKS = "tests/hosts/browser_checks.ts";
+/** What the page loads besides: programs of ours. */
+const FILES: Readonly<Record<string, string>> = {
+  "/checks.js": "tests/hosts/browser_checks.ts",
+  "/worker_checks.js": "tests/hosts/worker_checks.ts",
+  "/worker.js": "tests/hosts/browser_worker.ts",
+};
 const PROGRAMS = ["chromium", "chromium-browser", "google-chrome"];
 const POLICY = "default-src 'none'; script-src 'self'";
 const LIMIT_MS = 60_000;
 
 const PAGE = `<!doctype html><title>baozi</title><script type="module" src="/run.js"></script>`;
 const RUN = `import { CHECKS } from "/checks.js";
+import { CHECKS as WORKER_CHECKS } from "/worker_checks.js";
 const results = [];
-for (const [name, check] of Object.entries(CHECKS)) {
+for (const [name, check] of [...Object.entries(CHECKS), ...Object.entries(WORKER_CHECKS)]) {
   try {
     await check();
     results.push({ name });
@@ -91,19 +97,21 @@ function answer(request: Request): Response {
     });
   if (pathname === "/") return reply("text/html", PAGE);
   if (pathname === "/run.js") return reply("text/javascript", RUN);
-  if (pathname === "/checks.js") return reply("text/javascript", checks());
+  const file = FILES[pathname];
+  if (file !== undefined) return reply("text/javascript", compile(file));
   if (/^\/esm\/[\w/]+\.js$/.test(pathname) && existsSync(`npm${pathname}`)) {
     return reply("text/javascript", Deno.readTextFileSync(`npm${pathname}`));
   }
   return new Response(null, { status: pathname === "/favicon.ico" ? 204 : 404 });
 }
 
-/** The checks as a browser takes them. */
-function checks(): string {
-  const { outputText } = ts.transpileModule(Deno.readTextFileSync(CHECKS), {
+/** A file of the tests as a browser takes it. */
+function compile(file: string): string {
+  const { outputText } = ts.transpileModule(Deno.readTextFileSync(file), {
     compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext },
   });
-  return outputText.replace('"@baozi/baozi"', '"/esm/mod.js"');
+  return outputText.replaceAll('"@baozi/baozi/workers"', '"/esm/src/workers/mod.js"')
+    .replaceAll('"@baozi/baozi"', '"/esm/mod.js"');
 }
 
 Deno.exit(await main() ? 0 : 1);

@@ -12,6 +12,7 @@ import { run, type RunOptions } from "./command.ts";
 import { findBun, findDeno, findNode } from "./hosts.ts";
 
 const CONSUMER = "scripts/npm_consumer.ts";
+const WORKER = "scripts/npm_worker.ts";
 const TOOLS = {
   typescript: "typescript@6.0.3",
   publint: "publint@0.3.25",
@@ -69,7 +70,9 @@ async function checkIn(folder: string): Promise<boolean> {
 
 /** Writes the consumer's project into `folder` and gives what its program must print. */
 function writeConsumer(folder: string): string {
-  const program = Deno.readTextFileSync(CONSUMER).replaceAll('"@baozi/baozi', '"baozi');
+  const read = (file: string): string =>
+    Deno.readTextFileSync(file).replaceAll('"@baozi/baozi', '"baozi');
+  const program = read(CONSUMER);
   const write = (file: string, content: unknown): void =>
     Deno.writeTextFileSync(
       `${folder}/${file}`,
@@ -79,6 +82,7 @@ function writeConsumer(folder: string): string {
   // The same program twice: one compiles to `import`, the other to `require`.
   write("consumer.mts", program);
   write("consumer.cts", program);
+  write("worker.mts", read(WORKER));
   const compilerOptions = {
     target: "ES2022",
     // What our types need beyond it, they must bring.
@@ -90,7 +94,7 @@ function writeConsumer(folder: string): string {
   };
   write("nodenext.json", {
     compilerOptions: { ...compilerOptions, module: "nodenext" },
-    files: ["consumer.mts", "consumer.cts"],
+    files: ["consumer.mts", "consumer.cts", "worker.mts"],
   });
   write("bundler.json", {
     compilerOptions: {
@@ -99,7 +103,7 @@ function writeConsumer(folder: string): string {
       moduleResolution: "bundler",
       noEmit: true,
     },
-    files: ["consumer.mts"],
+    files: ["consumer.mts", "worker.mts"],
   });
   const [, output = ""] = program.split("// Output:\n");
   return output.replaceAll(/^\/\/ /gm, "").trim();

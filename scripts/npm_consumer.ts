@@ -3,7 +3,8 @@
 
 /**
  * The program that scripts/check_npm.ts compiles and runs as a user of the npm package: a baozi
- * producer and consumer, a switch between greenlets, a join of tasks, a server, a patched timer.
+ * producer and consumer, a switch between greenlets, a join of tasks, a server, a patched timer, and
+ * threads that run scripts/npm_worker.ts.
  *
  * @module
  */
@@ -22,6 +23,15 @@ import {
 } from "@baozi/baozi";
 import { connect, serve, type Server } from "@baozi/baozi/net";
 import { patch, type Patched } from "@baozi/baozi/patch";
+import { type WorkerPool, workers } from "@baozi/baozi/workers";
+
+declare const process: { readonly argv: readonly string[] };
+
+/** What the worker serves. By hand: in CommonJS nothing of its module can be imported. */
+interface Tasks {
+  steam(raw: Receiver<string>, done: Sender<string>): Promise<number>;
+  countTo(n: number): Generator<number, string>;
+}
 
 async function cook(steamer: Sender<string>): Promise<void> {
   for (const number of [1, 2, 3]) await steamer.send(`baozi ${number}`);
@@ -78,6 +88,18 @@ async function main(): Promise<void> {
   await sleeper.kill();
   patched[Symbol.dispose]();
   console.log(sleeper.state);
+
+  // Beside this very program, whichever of the two module formats it was compiled to.
+  const url = new URL("worker.mjs", `file://${process.argv[1]}`);
+  await using pool: WorkerPool<Tasks> = workers<Tasks>(url, { size: 1 });
+  const raw = new Channel<string>({ capacity: 2 }), ready = new Channel<string>({ capacity: 2 });
+  const call = pool.call.steam(raw, ready);
+  await cook(raw);
+  raw.close();
+  console.log((await eat(ready)).join(", "), await call);
+  const counted = pool.call.countTo(3), numbers: number[] = [];
+  for await (const n of counted) numbers.push(n);
+  console.log(numbers.join(" "), await counted);
 }
 
 main();
@@ -88,3 +110,5 @@ main();
 // 1 4 9
 // hello! 0
 // killed
+// steamed baozi 1, steamed baozi 2, steamed baozi 3 3
+// 1 2 3 counted

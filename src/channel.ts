@@ -127,9 +127,36 @@ let nextOf: <T>(
   channel: Channel<T>,
   iterator: ChannelIterator<T, unknown>,
 ) => Promise<IteratorResult<unknown, undefined>>;
-let canSend: <T>(channel: Channel<T>) => boolean;
-let sendNow: <T>(channel: Channel<T>, value: T) => void;
-let sendersOf: <T>(channel: Channel<T>) => WaitList;
+/** Whether a send would not have to wait. Only while open. */
+export let canSend: <T>(channel: Channel<T>) => boolean;
+/** Sends a value. Only while {@linkcode canSend} says so. */
+export let sendNow: <T>(channel: Channel<T>, value: T) => void;
+/** Where senders wait, each with its value as payload. */
+export let sendersOf: <T>(channel: Channel<T>) => WaitList;
+
+// What a channel that crosses to another thread needs besides.
+
+/** Told, synchronously, how a channel ends. Must not throw. */
+export interface EndWatcher {
+  /** It was closed; nobody waits any more. Told once. */
+  closed(): void;
+  /** It was cancelled, perhaps after it was closed: its buffer is discarded. */
+  cancelled(): void;
+}
+
+/** Lets `watcher` know of the end of a channel; {@linkcode unwatchEnd} ends that. */
+export let watchEnd: <T>(channel: Channel<T>, watcher: EndWatcher) => void;
+/** Ends {@linkcode watchEnd}. */
+export let unwatchEnd: <T>(channel: Channel<T>, watcher: EndWatcher) => void;
+/**
+ * Puts values back that had been taken, before all others and in their order: who waits gets them, the
+ * others stand in the buffer, be it over its capacity, and even if the channel is closed.
+ */
+export let putBack: <T>(channel: Channel<T>, values: readonly T[]) => void;
+/** Tells `onUndelivered` of a value that nobody will get. */
+export let undelivered: <T>(channel: Channel<T>, value: T) => void;
+/** Says that its receivers are served by the host. Only before anybody waits. */
+export let serveOutside: <T>(channel: Channel<T>) => void;
 
 /**
  * A typed channel between concurrent tasks.
@@ -169,13 +196,14 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
   readonly #onUndelivered: ((value: T) => void) | undefined;
   readonly #buffer: Ring<T> = new Ring<T>();
   readonly #senders: WaitList;
-  readonly #receivers: WaitList;
+  #receivers: WaitList;
   #closed = false;
   #failed = false;
   #reason: unknown = undefined;
   #receiveCase: SelectCase<T> | undefined = undefined;
   /** Ends the source of a channel that is fed. */
   #endSource: (() => Promise<void>) | undefined = undefined;
+  #watchers: Set<EndWatcher> | undefined = undefined;
 
   static {
     nextOf = (channel, iterator) => channel.#next(iterator);
@@ -186,6 +214,13 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
       if (!channel.#put(value)) channel.#undelivered(value);
     };
     sendersOf = (channel) => channel.#senders;
+    watchEnd = (channel, watcher) => (channel.#watchers ??= new Set()).add(watcher);
+    unwatchEnd = (channel, watcher) => channel.#watchers?.delete(watcher);
+    putBack = (channel, values) => channel.#putBack(values);
+    undelivered = (channel, value) => channel.#undelivered(value);
+    serveOutside = (channel) => {
+      channel.#receivers = new WaitList(channel, "receive", true);
+    };
   }
 
   /**
@@ -491,6 +526,11 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
     }
     void this.#endSource?.();
     this.#endSource = undefined;
+    if (this.#watchers !== undefined) {
+      for (const watcher of [...this.#watchers]) {
+        watcher.closed();
+      }
+    }
     return true;
   }
 
@@ -513,6 +553,9 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
   cancel(...reason: [reason?: unknown]): boolean {
     const closed = this.close(...reason);
     while (this.#buffer.size > 0) this.#undelivered(this.#buffer.shift());
+    if (this.#watchers !== undefined) {
+      for (const watcher of [...this.#watchers]) watcher.cancelled();
+    }
     return closed;
   }
 
@@ -653,20 +696,25 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
   #take(): T {
     if (this.#buffer.size === 0) return settleSender<T>(this.#senders);
     const value = this.#buffer.shift();
-    if (this.#senders.first !== null) this.#buffer.push(settleSender<T>(this.#senders));
+    // The buffer may hold more than its capacity, after values were put back.
+    if (this.#senders.first !== null && this.#buffer.size < this.#capacity) this.#admit();
     return value;
   }
 
   /** Takes up to `max` values at once. Only when ready. */
   #takeMany(max: number): T[] {
     const values = this.#buffer.take(Math.min(max, this.#buffer.size));
-    while (values.length < max && this.#senders.first !== null) {
-      values.push(settleSender<T>(this.#senders));
-    }
-    while (this.#senders.first !== null && this.#buffer.size < this.#capacity) {
-      this.#buffer.push(settleSender<T>(this.#senders));
-    }
+    while (values.length < max && this.#ready) values.push(this.#take());
+    while (this.#senders.first !== null && this.#buffer.size < this.#capacity) this.#admit();
     return values;
+  }
+
+  /** Lets the first waiting sender into a free slot. */
+  #admit(): void {
+    const sender = this.#senders.first!;
+    // The value first: a branch, once it is settled, may send the next one at once.
+    this.#buffer.push(sender.payload as T);
+    sender.settle(sender.group === null ? undefined : SENT_CASE);
   }
 
   /** Hands `value` over or buffers it; `false` if it would have to wait. Only while open. */
@@ -687,6 +735,17 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
     this.#buffer.push(value);
     this.#undelivered(oldest);
     return true;
+  }
+
+  #putBack(values: readonly T[]): void {
+    let at = 0;
+    for (let waits = this.#receivers.first; waits !== null && at < values.length; at++) {
+      this.#put(values[at]!);
+      waits = this.#receivers.first;
+    }
+    const later = this.#buffer.take(this.#buffer.size);
+    for (; at < values.length; at++) this.#buffer.push(values[at]!);
+    for (const value of later) this.#buffer.push(value);
   }
 
   #next(iterator: ChannelIterator<T, unknown>): Promise<IteratorResult<unknown, undefined>> {

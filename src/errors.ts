@@ -354,6 +354,80 @@ export class BlockedError extends Error {
   }
 }
 
+/**
+ * Says that a worker has ended, or could not start. The calls that ran in it fail with it; they may or may
+ * not have had their effect, and are never tried again by this library. The error of the host, if there was
+ * one, is its `cause`.
+ *
+ * @example A worker that ends in the middle of a call
+ * ```ts
+ * import { workers, WorkerCrashed } from "@baozi/baozi/workers";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ *
+ * // As if the file did not exist.
+ * const spawn = (): MessagePort => {
+ *   throw new Error("no such file");
+ * };
+ * await using pool = workers<{ hash(text: string): string }>({ spawn, restarts: { max: 0 } });
+ * const error = await assertRejects(() => pool.call.hash("a").get(), WorkerCrashed);
+ * assertEquals((error.cause as Error).message, "no such file");
+ * ```
+ */
+export class WorkerCrashed extends Error {
+  /** The number of the worker in its pool, counted from 1. */
+  readonly worker: number;
+  /** The names of the functions that ran in it. */
+  readonly calls: readonly string[];
+  /** Values that channels had sent to it, and that nobody there had taken for certain. */
+  declare readonly inFlight: readonly unknown[];
+
+  /** Creates the error. */
+  constructor(
+    message: string,
+    options: ErrorOptions & {
+      worker: number;
+      calls?: readonly string[];
+      inFlight?: readonly unknown[];
+    },
+  ) {
+    super(message, "cause" in options ? { cause: options.cause } : undefined);
+    this.name = "WorkerCrashed";
+    this.worker = options.worker;
+    this.calls = options.calls ?? [];
+    // Not enumerable: hosts that print an error would print all values after the message.
+    Object.defineProperty(this, "inFlight", { value: options.inFlight ?? [] });
+  }
+}
+
+/**
+ * Refuses a value that no thread can be sent: a function, a promise, an instance of a class. Nothing was
+ * sent.
+ *
+ * @example Where it is
+ * ```ts
+ * import { NotTransferableError, serve, workers } from "@baozi/baozi/workers";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ *
+ * const { port1, port2 } = new MessageChannel();
+ * serve({ show: (value: unknown) => String(value) }, { port: port2 });
+ * await using pool = workers<{ show(value: unknown): string }>({ spawn: () => port1 });
+ * const value = { list: [1, () => 2] };
+ * const error = await assertRejects(() => pool.call.show(value).get(), NotTransferableError);
+ * assertEquals(error.path, "args[0].list[1]");
+ * ```
+ */
+export class NotTransferableError extends TypeError {
+  /** Where it is: `value.a[1]`; in the arguments of a call `args[0].a[1]`. */
+  readonly path: string;
+
+  /** Creates the error; `options.cause` is what the host, or a getter of the value, threw. */
+  constructor(message: string, path: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "NotTransferableError";
+    this.path = path;
+  }
+}
+
 /** The errors that killed a task on request, whatever their class. */
 const killReasons = new WeakSet<object>();
 

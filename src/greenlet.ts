@@ -29,6 +29,7 @@ import {
   ROOT,
   runIn,
 } from "./_kernel/current.ts";
+import { isGenerator } from "./_kernel/generator.ts";
 import { hooks } from "./_kernel/hooks.ts";
 import { reportUnhandled } from "./_kernel/unhandled.ts";
 import { WaitList } from "./_kernel/wait_list.ts";
@@ -761,11 +762,6 @@ function checkGreenlet(verb: string, parent: unknown): asserts parent is Greenle
   throw new TypeError(
     `Cannot ${verb}: parent must be a greenlet, got ${parent === null ? "null" : typeof parent}`,
   );
-}
-
-function isGenerator(value: unknown): value is AsyncGenerator | Generator {
-  const tag = Object.prototype.toString.call(value);
-  return tag === "[object AsyncGenerator]" || tag === "[object Generator]";
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

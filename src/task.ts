@@ -32,6 +32,7 @@ import {
   ROOT,
   runOutside,
 } from "./_kernel/current.ts";
+import { isGenerator } from "./_kernel/generator.ts";
 import { isThenable } from "./_kernel/foreign.ts";
 import { hooks } from "./_kernel/hooks.ts";
 import { macrotask } from "./_kernel/host.ts";
@@ -101,12 +102,13 @@ const SUCCEEDED = (value: unknown): void => succeed(runningTask(), value);
 const FAILED = (error: unknown): void => fail(runningTask(), error);
 const runningTask = (): Task => currentContext()!.task as Task;
 
-/** Makes a task that starts in `ms` milliseconds; for the spawning functions. */
+/** Makes a task, or one of a subclass, that starts in `ms` milliseconds; for the spawning functions. */
 export let createTask: (
   ms: number,
   fn: (...args: never[]) => unknown,
   args: unknown[],
   options?: TaskOptions,
+  kind?: typeof Task,
 ) => Task;
 /** Enlists a new branch of `group` for the end of `task`; it is settled with the task. For `joinAll`. */
 export let enlistEnd: (task: Task, group: WaiterGroup) => Waiter;
@@ -183,9 +185,9 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
   #controller: AbortController | null = null;
 
   static {
-    createTask = (ms, fn, args, options) => {
+    createTask = (ms, fn, args, options, kind = Task) => {
       creating = true;
-      const task = new Task(fn, args, options);
+      const task = new kind(fn, args, options);
       if (task.#state === "pending") task.#context.startIn(ms);
       return task;
     };
@@ -236,8 +238,8 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
     showAsText(Task.prototype);
   }
 
-  /** Tasks are made by `spawn`. */
-  private constructor(fn: (...args: never[]) => unknown, args: unknown[], options?: TaskOptions) {
+  /** Tasks are made by `spawn`, and those of a subclass by its own functions. */
+  protected constructor(fn: (...args: never[]) => unknown, args: unknown[], options?: TaskOptions) {
     if (!creating) throw new TypeError("Cannot construct task: spawn() makes one");
     creating = false;
     this.#fn = fn;
@@ -786,12 +788,6 @@ function judgeLater(task: Task): void {
     failed = [];
     tasks.forEach(judge);
   });
-}
-
-function isGenerator(value: unknown): value is AsyncGenerator | Generator {
-  if (typeof (value as Partial<Generator> | null | undefined)?.next !== "function") return false;
-  const tag = Object.prototype.toString.call(value);
-  return tag === "[object AsyncGenerator]" || tag === "[object Generator]";
 }
 
 /** The frames of a stack as text, nearest first, without those of this library and of the host. */

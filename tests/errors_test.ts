@@ -19,7 +19,9 @@ import {
   isKilled,
   KilledError,
   killError,
+  NotTransferableError,
   TimeoutError,
+  WorkerCrashed,
 } from "../src/errors.ts";
 
 test("Errors have their class's name, their message and a stack", () => {
@@ -32,6 +34,8 @@ test("Errors have their class's name, their message and a stack", () => {
       [new CoroutineEndedError("m", 1), "CoroutineEndedError"],
       [new GreenletError("m"), "GreenletError"],
       [new GreenletExit("m"), "GreenletExit"],
+      [new NotTransferableError("m", "value"), "NotTransferableError"],
+      [new WorkerCrashed("m", { worker: 1 }), "WorkerCrashed"],
     ] as const
   ) {
     assertInstanceOf(error, Error);
@@ -112,4 +116,19 @@ test("isKilled() is false for everything else", () => {
   const others = [new Error("m"), new TimeoutError("m", 1), "killed", 1, null, undefined, {}];
   for (const error of others) assertFalse(isKilled(error));
   assert(isKilled(new KilledError()));
+});
+
+test("NotTransferableError is a TypeError with the path, and a cause only if there is one", () => {
+  const error = new NotTransferableError("m", "value.a[1]");
+  assertInstanceOf(error, TypeError);
+  assertEquals([error.path, "cause" in error], ["value.a[1]", false]);
+  assertEquals(new NotTransferableError("m", "value", { cause: 1 }).cause, 1);
+});
+
+test("WorkerCrashed lists the calls, and the values in flight where no host prints them", () => {
+  const error = new WorkerCrashed("m", { worker: 2, calls: ["hash"], inFlight: [1], cause: null });
+  assertEquals([error.worker, error.calls, error.inFlight, error.cause], [2, ["hash"], [1], null]);
+  assertFalse(Object.keys(error).includes("inFlight"));
+  const plain = new WorkerCrashed("m", { worker: 1 });
+  assertEquals([plain.calls, plain.inFlight, "cause" in plain], [[], [], false]);
 });
