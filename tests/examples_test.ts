@@ -38,7 +38,7 @@ describe("examples", () => {
         name
       );
       for (const name of imported) {
-        assertMatch(name!, /^(@baozi\/baozi(\/.+)?|@std\/async|p-retry|node:.+)$/);
+        assertMatch(name!, /^(@baozi\/baozi(\/.+)?|@std\/async|p-retry|node:.+|\.\/workers\/.+)$/);
       }
     });
 
