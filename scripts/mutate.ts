@@ -4,9 +4,10 @@
 /**
  * Puts known bugs into copies of the library, one at a time, and says which test catches each.
  *
- *     deno task mutate [--only part of an id] [--jobs 2]
+ *     deno task mutate [--only part of an id or a file] [--jobs 2] [--save]
  *
- * A run of all writes the table that RELIABILITY.md is made of: `scripts/mutants/verdicts.json`.
+ * A run of all writes the table that RELIABILITY.md is made of: `scripts/mutants/verdicts.json`. `--save`
+ * writes that of some beside what is saved of the others.
  *
  * @module
  */
@@ -22,6 +23,7 @@ import { COROUTINE_MUTANTS } from "./mutants/coroutines.ts";
 import { KERNEL_MUTANTS } from "./mutants/kernel.ts";
 import { SYNC_MUTANTS } from "./mutants/sync.ts";
 import { TASK_MUTANTS } from "./mutants/tasks.ts";
+import { WORKER_MUTANTS } from "./mutants/workers.ts";
 
 /** One bug. */
 export interface Mutant {
@@ -55,6 +57,7 @@ const MUTANTS: readonly Mutant[] = [
   ...SYNC_MUTANTS,
   ...TASK_MUTANTS,
   ...COROUTINE_MUTANTS,
+  ...WORKER_MUTANTS,
 ];
 
 const ROOT = new URL("../", import.meta.url).pathname;
@@ -74,13 +77,18 @@ const FIRST_LIMIT_MS = 60_000;
 const ALL_LIMIT_MS = 300_000;
 /** They test the host's side, and know nothing that those of the core do not. */
 const APART = /^(net|patch)\//;
+/** So do these, but for the bugs that are theirs. */
+const OF_WORKERS = "/workers/";
 /** They start processes and are slow: last. */
-const SLOW = /examples_test|exit_test|readme_test|unhandled_test|deadlock_test|prove_test/;
+const SLOW =
+  /examples_test|exit_test|lifecycle_test|readme_test|unhandled_test|deadlock_test|prove_test/;
 
 async function main(args: string[]): Promise<boolean> {
   const only = option(args, "--only");
   const jobs = Number(option(args, "--jobs") ?? 2);
-  const chosen = MUTANTS.filter(({ id }) => only === undefined || id.includes(only));
+  const chosen = MUTANTS.filter(({ id, file }) =>
+    only === undefined || id.includes(only) || file.includes(only)
+  );
   if (chosen.length === 0) throw new Error(`Cannot mutate: a mutant must match, got ${only}`);
   checkAll(MUTANTS);
   const trees = Array.from({ length: Math.min(jobs, chosen.length) }, copyTree);
@@ -104,18 +112,24 @@ async function main(args: string[]): Promise<boolean> {
         );
       }
     }));
-    const ids = chosen.map(({ id }) => id);
-    verdicts.sort((a, b) => ids.indexOf(a.id) - ids.indexOf(b.id));
     const survivors = verdicts.filter(({ caught }) => !caught);
-    if (only === undefined) {
-      Deno.writeTextFileSync(`${ROOT}${TABLE}`, JSON.stringify(verdicts, undefined, 2) + "\n");
-    }
+    if (only === undefined || args.includes("--save")) save(verdicts);
     console.log(`\n${verdicts.length} mutants, ${verdicts.length - survivors.length} caught`);
     for (const { id, file, bug } of survivors) console.log(`SURVIVED ${id} (src/${file}): ${bug}`);
     return survivors.length === 0;
   } finally {
     for (const tree of trees) Deno.removeSync(tree, { recursive: true });
   }
+}
+
+/** Writes verdicts beside those of the others, in the order of the mutants. */
+function save(verdicts: readonly Verdict[]): void {
+  const saved: Verdict[] = JSON.parse(Deno.readTextFileSync(`${ROOT}${TABLE}`));
+  const table = MUTANTS.flatMap(({ id }) => {
+    const verdict = [...verdicts, ...saved].find((one) => one.id === id);
+    return verdict === undefined ? [] : [verdict];
+  });
+  Deno.writeTextFileSync(`${ROOT}${TABLE}`, JSON.stringify(table, undefined, 2) + "\n");
 }
 
 function option(args: readonly string[], flag: string): string | undefined {
@@ -153,10 +167,11 @@ async function tryOut(mutant: Mutant, tree: string): Promise<Verdict> {
   const source = Deno.readTextFileSync(path);
   // A function, since in a string "$" means something.
   Deno.writeTextFileSync(path, source.replace(text, () => replacement));
-  const first = testFiles(tree).filter((test) =>
-    (mutant.first ?? [namedAs(file)]).some((part) => test.includes(part))
-  );
-  const rest = testFiles(tree).filter((test) => !first.includes(test));
+  const parts = mutant.first ?? [namedAs(file)];
+  const withWorkers = [file, ...parts].some((part) => part.startsWith(OF_WORKERS.slice(1)));
+  const all = testFiles(tree).filter((test) => withWorkers || !test.includes(OF_WORKERS));
+  const first = all.filter((test) => parts.some((part) => test.includes(part)));
+  const rest = all.filter((test) => !first.includes(test));
   try {
     let found = first.length > 0 ? await runTests(tree, first, FIRST_LIMIT_MS) : true;
     if (found === true) found = await runTests(tree, rest, ALL_LIMIT_MS);

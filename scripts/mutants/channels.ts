@@ -52,23 +52,23 @@ export const CHANNEL_MUTANTS: readonly Mutant[] = [
     file: "channel.ts",
     bug: "a freed slot wakes no sender",
     text:
-      "    if (this.#senders.first !== null) this.#buffer.push(settleSender<T>(this.#senders));\n",
-    replacement: "",
+      "    if (this.#senders.first !== null && this.#buffer.size < this.#capacity) this.#admit();\n    return value;",
+    replacement: "    return value;",
   },
   {
     id: "channel-chunk-wakes-nobody",
     file: "channel.ts",
     bug: "a chunk frees the buffer and lets no waiting sender in",
     text:
-      "    while (this.#senders.first !== null && this.#buffer.size < this.#capacity) {\n      this.#buffer.push(settleSender<T>(this.#senders));\n    }\n",
-    replacement: "",
+      "    while (this.#senders.first !== null && this.#buffer.size < this.#capacity) this.#admit();\n    return values;",
+    replacement: "    return values;",
   },
   {
     id: "channel-chunk-one-too-many",
     file: "channel.ts",
     bug: "a chunk is one value longer than its max",
-    text: "while (values.length < max && this.#senders.first !== null) {",
-    replacement: "while (values.length <= max && this.#senders.first !== null) {",
+    text: "while (values.length < max && this.#ready) values.push(this.#take());",
+    replacement: "while (values.length <= max && this.#ready) values.push(this.#take());",
   },
   {
     id: "channel-send-after-close",
@@ -216,8 +216,8 @@ export const CHANNEL_MUTANTS: readonly Mutant[] = [
     id: "merge-losers-stay",
     file: "merge.ts",
     bug: "a merge stays enlisted at the sources that did not give the value",
-    text: "    this.withdraw();\n    this.#target.settle(value);\n",
-    replacement: "    this.#target.settle(value);\n",
+    text: "    this.withdraw();\n    let given: unknown;\n",
+    replacement: "    let given: unknown;\n",
   },
   {
     id: "merge-ends-with-the-first",

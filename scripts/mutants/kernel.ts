@@ -320,8 +320,8 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
     id: "run-queue-forgets-yields",
     file: "_kernel/run_queue.ts",
     bug: "with more loops of sleep(0) than fit into a round, timers wait ten times too long",
-    text: "  deferred = false;\n  for (let left",
-    replacement: "  deferred = false;\n  yields = false;\n  for (let left",
+    text: "  deferred = false;\n  let room = ROUND;\n",
+    replacement: "  deferred = false;\n  yields = false;\n  let room = ROUND;\n",
   },
   {
     id: "unhandled-hook-hides-the-next",
