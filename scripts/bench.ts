@@ -44,6 +44,7 @@ import { progressLine, report } from "./bench/report.ts";
 import { measureStartup } from "./bench/startup.ts";
 import { bundleStd, STD } from "./bench/std.ts";
 import type { Case } from "./bench/work.ts";
+import { measureWorkers } from "./bench/workers.ts";
 import { type Host, prepareHosts } from "./hosts.ts";
 
 /** The whole, and the short form. */
@@ -56,6 +57,7 @@ const PARTS: Record<string, (context: BenchContext) => Promise<Row[]>> = {
   memory: measureMemory,
   echo: measureEcho,
   startup: measureStartup,
+  workers: measureWorkers,
   "other languages": measureOthers,
 };
 

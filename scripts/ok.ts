@@ -14,7 +14,7 @@ import { run } from "./command.ts";
 import { type Jsr, probeJsr } from "./jsr.ts";
 
 /** Their importers can only be checked where JSR is reachable; `@std/assert` has a stand-in. */
-const JSR_ONLY = /["'](@std\/async|@deno\/dnt)\b/;
+const JSR_ONLY = /(?:\bfrom|\bimport\(?)\s*["'](?:jsr:)?(@std\/async|@deno\/dnt)\b/;
 
 interface Step {
   name: string;

@@ -18,10 +18,10 @@ import { type Batch, type Case, check } from "../work.ts";
 /** All of them. */
 export const KILL: Case[] = [
   {
-    id: "kill-10000",
+    id: "kill-1000",
     group: "Kill",
-    title: "spawn, park and kill 10,000",
-    size: 10_000,
+    title: "spawn, park and kill 1,000",
+    size: 1_000,
     quick: true,
     ambient: true,
     contestants: { baozi: killed, "abort-signal": aborted, effect: interrupted, effection: halted },

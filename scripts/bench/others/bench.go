@@ -58,7 +58,7 @@ var cases = []benchCase{
 	{[]string{"semaphore", "semaphore-in-tasks"}, 5_000, semaphore},
 	{[]string{"mutex"}, 5_000, mutex},
 	{[]string{"queue", "queue-in-tasks"}, 5_000, queue},
-	{[]string{"kill-10000"}, 10_000, kill},
+	{[]string{"kill-1000"}, 1_000, kill},
 	{[]string{"kill-100000"}, 100_000, kill},
 }
 

@@ -369,7 +369,7 @@ CASES = [
     ),
     (["mutex"], "gevent", 5_000, guarded(lambda: gevent.lock.BoundedSemaphore(1))),
     (["queue", "queue-in-tasks"], "gevent", 5_000, queue_of_16),
-    (["kill-10000"], "gevent", 10_000, kill),
+    (["kill-1000"], "gevent", 1_000, kill),
     (["kill-100000"], "gevent", 100_000, kill),
 ]
 
