@@ -61,6 +61,7 @@ export const SAVED: URL = new URL("./prove/results.json", import.meta.url);
 const FOLDER = new URL("./prove/", import.meta.url);
 const SHORT_MS = 6_000;
 const MARK = "\u0001proof ";
+const ON_PURPOSE = '(in worker "on purpose")';
 
 async function main(args: string[]): Promise<boolean> {
   const { long, seed, minutes, save, filters } = parse(args);
@@ -147,8 +148,9 @@ async function inProcess(
     ],
     stdin: "null",
     stdout: "piped",
-    stderr: "inherit",
+    stderr: "piped",
   }).spawn();
+  const errors = showErrors(child.stderr);
   let text = "";
   for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) {
     text += chunk;
@@ -160,6 +162,7 @@ async function inProcess(
     }
   }
   const { success } = await child.status;
+  await errors;
   const seconds = (performance.now() - started) / 1000;
   if (success && text.startsWith(MARK)) {
     return { name, seconds, ...JSON.parse(text.slice(MARK.length)) };
@@ -168,6 +171,17 @@ async function inProcess(
     `FAIL ${name}: repeat with deno task prove ${name} --seed ${seed}${long ? " --long" : ""}`,
   );
   return undefined;
+}
+
+/** Shows what a proof complains of; Deno tells of each worker that ends with an error, also on purpose. */
+async function showErrors(stderr: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> {
+  let text = "";
+  for await (const chunk of stderr.pipeThrough(new TextDecoderStream())) {
+    const lines = (text + chunk).split("\n");
+    text = lines.pop()!;
+    for (const line of lines) if (!line.includes(ON_PURPOSE)) console.error(line);
+  }
+  if (text !== "") console.error(text);
 }
 
 async function child(
