@@ -460,14 +460,15 @@ class Round {
 
   #checkValues(): void {
     const counts = this.#counts;
+    const killed = this.#calls.some(({ task }) => task.state === "killed");
     for (const [value, { sent, undelivered, listed, home }] of this.#accounts.entries()) {
       const taken = this.#ledger.taken[value]!;
       const places =
         `sent ${sent}, taken ${taken}, undelivered ${undelivered}, listed ${listed}, home ${home}`;
       const lost = taken + undelivered + home === 0;
       const doubled = taken > 1 || undelivered + home > 1 || (home > 0 && taken > 0);
-      // One that was ended after a kill tells no call of its own.
-      const told = listed === undelivered || (listed === 0 && this.#ended > 0);
+      // A call that was killed rejects with the reason, and not with what tells of the crash.
+      const told = listed === undelivered || (listed === 0 && killed);
       if (sent ? lost || doubled || !told : !lost) this.wrong.push(`value ${value}: ${places}`);
       if (!sent) continue;
       counts["values to workers"]++;
