@@ -523,3 +523,20 @@ test("spawn() in a chain of tasks that spawn each other leaves timers their turn
   while (!fired && spawned < 1_000_000) await sleep(5);
   assert(spawned < 1_000_000, "the timer waited for a million tasks");
 });
+
+test("spawn() of very many keeps their order, also with what gave up its turn among them", async () => {
+  const MANY = 40_000; // more than begin in one turn
+  const log: unknown[] = [];
+  const numbers: number[] = [];
+  const tasks: Array<Task<unknown>> = [];
+  for (let i = 0; i < MANY; i++) tasks.push(spawn(() => numbers.push(i)));
+  tasks.push(spawn(() => log.push("before")));
+  const yielded = sleep(0).then(() => log.push("sleep(0)"));
+  tasks.push(spawn(() => log.push("after")));
+  const dead = spawn(() => log.push("killed"));
+  await dead.kill();
+  await yielded;
+  await joinAll(tasks);
+  assertEquals(log, ["before", "sleep(0)", "after"]);
+  assertEquals(numbers, Array.from({ length: MANY }, (_, i) => i));
+});
