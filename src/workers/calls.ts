@@ -83,7 +83,8 @@ let setOutput: (call: WorkerStream<unknown, unknown>, output: CallOutput) => voi
 /**
  * A call that runs in a worker: a task, whose kill reaches the worker. The function there runs as a task
  * of its own, and its waits reject; what it then returns or throws is the end of this one. If it has not
- * ended after the pool's `graceMs`, since it computes without a pause for instance, its thread is ended.
+ * ended after the pool's `graceMs`, since it computes without a pause for instance, its thread is ended;
+ * Deno 2.9.6 leaves such a thread behind, where it computes on until it pauses.
  *
  * If the worker ends first the call fails with a {@linkcode WorkerCrashed}; it is never tried again.
  *
