@@ -10,19 +10,21 @@
 // Invariants
 //  1. At most #concurrency values are held: pulled from the input, and not yet asked past by a
 //     further next(). So no call is made that the consumer might not want.
-//  2. Each call is a task; #calls has those that run, #results what they gave and nobody has taken.
+//  2. Each call is a task, but in #pushTo; #calls has those that run, #results what they gave and nobody has taken.
 //  3. One pull of the input is under way at a time, in a context that only the end of the stage cancels.
 //  4. The first failure in time ends the stage; it is told once, after all clean-up.
 // Source: Kotlin's flatMapMerge, p-map. Dropped: a feeder task: parked while the window is full,
 // it would be left behind by a consumer that just goes away.
 
-import { Context, currentContext, ROOT, runIn } from "./_kernel/current.ts";
+import { Context, contextTravels, currentContext, ROOT, runIn } from "./_kernel/current.ts";
+import { isThenable } from "./_kernel/foreign.ts";
 import { WaitList, type WaitOwner } from "./_kernel/wait_list.ts";
 import { refuse, Waiter, type WaiterGroup } from "./_kernel/waiter.ts";
 import { KilledError } from "./errors.ts";
 import { killAll } from "./join.ts";
+import type { Pushing, Sink } from "./produce.ts";
 import { spawn } from "./spawn.ts";
-import { currentTask, enlistEnd, observeTask, type Task } from "./task.ts";
+import { callBody, currentTask, enlistEnd, observeTask, type Task } from "./task.ts";
 
 const END: IteratorReturnResult<undefined> = Object.freeze({ done: true, value: undefined });
 
@@ -50,12 +52,13 @@ export interface MapStageOptions {
  * run and results that wait, in order, for a slower one before them. Nothing runs before the first
  * `next()`.
  *
- * Each call is a task of its own: a kill of the stage reaches every library wait inside, and
- * `currentTask()?.signal` is for what takes a signal. (Where the host has no `AsyncLocalStorage`,
- * browsers, `fn` gets the task as a second argument, as from `spawn`.) The first failure in time, of
- * a call or the input, kills the rest, and is thrown when their clean-up is done. Leaving early,
- * or a kill of the task that waits for a result, kills what runs too, waits for the clean-up,
- * shielded, and ends the input.
+ * Each call is a task of its own; only one call at a time in a `pipeline` or a `produce` shares the
+ * task of the stage with those before it, for speed. Task locals that a call sets are not seen by
+ * others. A kill of the stage reaches every library wait inside, and `currentTask()?.signal` is for
+ * what takes a signal. (Where the host has no `AsyncLocalStorage`, browsers, `fn` gets the task as a
+ * second argument, as from `spawn`.) The first failure in time, of a call or the input, kills the
+ * rest, and is thrown when their clean-up is done. Leaving early, or a kill of the task that waits
+ * for a result, kills what runs too, waits for the clean-up, shielded, and ends the input.
  *
  * @param fn The function, plain or async.
  * @param options How many at once, and in which order.
@@ -110,7 +113,7 @@ let pull: <A, B>(stage: MapIterator<A, B>) => void;
 let stopAll: <A, B>(stage: MapIterator<A, B>) => Promise<void>;
 
 class MapIterator<A, B>
-  implements AsyncIterableIterator<B>, AsyncDisposable, WaiterGroup, WaitOwner {
+  implements AsyncIterableIterator<B>, AsyncDisposable, Pushing<B>, WaiterGroup, WaitOwner {
   readonly #fn: (value: A) => unknown;
   readonly #source: AsyncIterable<A> | Iterable<A>;
   readonly #concurrency: number;
@@ -196,6 +199,13 @@ class MapIterator<A, B>
     throw error;
   }
 
+  /** One call at a time needs no task beside the one of the producer that asks. */
+  "~pushTo"(sink: Sink<B>): Promise<void> | false {
+    if (this.#concurrency > 1 || this.#context !== null || this.#ended) return false;
+    this.#ended = true;
+    return this.#pushTo(sink, currentContext()!);
+  }
+
   /** "MapStage". */
   get [Symbol.toStringTag](): string {
     return "MapStage";
@@ -223,6 +233,20 @@ class MapIterator<A, B>
 
   /** An end is never a failure of the branch. */
   branchFailed(): void {}
+
+  async #pushTo(sink: Sink<B>, context: Context): Promise<void> {
+    const { locals } = context;
+    const source = { [Symbol.asyncIterator]: () => iterate(this.#source) };
+    for await (const value of source) {
+      if (context.cancelled) throw context.reason;
+      context.locals = locals; // a call does not see what the one before it has set
+      const running = contextTravels()
+        ? callBody(this.#fn, [value as never])
+        : runIn(context, callBody, this.#fn, [value, context.task] as never[]);
+      const result = (isThenable(running) ? await running : running) as B;
+      if (!sink.trySend(result) && !await sink.send(result)) return;
+    }
+  }
 
   /** Hands over what is ready, then pulls what can be run. */
   #advance(): void {

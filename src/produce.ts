@@ -113,8 +113,22 @@ export interface Leavable {
   return(): Promise<unknown>;
 }
 
+/** Takes values, one at a time. */
+export interface Sink<T> {
+  /** Takes `value`; `false` if that is not possible at once. */
+  trySend(value: T): boolean;
+  /** Takes `value`; parks until that is possible. `false` if nobody wants more. */
+  send(value: T): Promise<boolean>;
+}
+
+/** An iterable that can hand its values to a sink by itself, in the task of the caller: no iterator between. */
+export interface Pushing<T> {
+  /** Hands all values over, and leaves its input; `false` if it cannot, then it is iterated. */
+  "~pushTo"(sink: Sink<T>): Promise<void> | false;
+}
+
 /** A task that drives an iterable into a channel; for {@linkcode produce} and `pipeline`. */
-export class Producer<T> {
+export class Producer<T> implements Sink<T> {
   /** What it produces. An owner closes it after a failure, else the producer does. */
   readonly channel: Channel<T>;
   readonly #options: ProduceOptions<T>;
@@ -216,16 +230,27 @@ export class Producer<T> {
   }
 
   async #iterate(open: () => AsyncIterable<T> | Iterable<T>): Promise<void> {
-    const { channel } = this;
-    for await (const value of checkIterable<T>(open())) {
-      if (channel.trySend(value)) continue;
-      try {
-        await channel.send(value);
-      } catch (error) {
-        this.undelivered(value);
-        if (!channel.closed) throw error;
-        return; // and not throw: an error of the clean-up would be lost
-      }
+    const source = checkIterable<T>(open());
+    const pushed = (source as Partial<Pushing<T>>)["~pushTo"]?.(this) ?? false;
+    if (pushed !== false) return pushed;
+    for await (const value of source) {
+      // On false a return and not a throw: an error of the clean-up would be lost.
+      if (!this.trySend(value) && !await this.send(value)) return;
+    }
+  }
+
+  trySend(value: T): boolean {
+    return this.channel.trySend(value);
+  }
+
+  async send(value: T): Promise<boolean> {
+    try {
+      await this.channel.send(value);
+      return true;
+    } catch (error) {
+      this.undelivered(value);
+      if (!this.channel.closed) throw error;
+      return false;
     }
   }
 

@@ -12,6 +12,7 @@ import { test } from "node:test";
 import { KilledError } from "../src/errors.ts";
 import { mapStage, type MapStageOptions } from "../src/map_stage.ts";
 import { pipeline } from "../src/pipeline.ts";
+import { produce } from "../src/produce.ts";
 import { shield } from "../src/shield.ts";
 import { sleep } from "../src/sleep.ts";
 import { spawn } from "../src/spawn.ts";
@@ -418,6 +419,127 @@ test("leaving a pipeline kills the calls of its mapStage()", () =>
     }
     assertEquals([running, log.at(-1)], [0, "left"]);
   }));
+
+// -- One call at a time, in the task of a pipeline or a producer --
+
+everywhere(
+  "the calls of a stage in a pipeline share its task, but not their task locals",
+  async () => {
+    const local = new TaskLocal("nobody");
+    const tasks = new Set<unknown>();
+    const stage = mapStage((n: number) => {
+      tasks.add(currentTask());
+      const seen = local.get();
+      local.set(`call ${n}`);
+      return `${seen} ${n}`;
+    });
+    local.set("ann");
+    assertEquals(await list(pipeline(numbers([], 3), stage)), ["ann 1", "ann 2", "ann 3"]);
+    assertEquals([tasks.size, tasks.has(undefined), local.get()], [1, false, "ann"]);
+  },
+);
+
+everywhere(
+  "a stage in a pipeline takes generators and promises, plain values and none",
+  async () => {
+    const stage = mapStage((n: number) => {
+      if (n === 1) return undefined;
+      if (n === 2) return Promise.resolve("two");
+      return (function* () {
+        yield 0;
+        return "three";
+      })();
+    });
+    assertEquals(await list(pipeline(numbers([], 3), stage)) as unknown, [
+      undefined,
+      "two",
+      "three",
+    ]);
+    assertEquals(await list(produce(() => mapStage((n: number) => n + 1)([1, 2]))), [2, 3]);
+  },
+);
+
+for (
+  const [how, fail] of Object.entries({
+    throws: (error: Error): never => {
+      throw error;
+    },
+    rejects: (error: Error): Promise<never> => Promise.reject(error),
+  })
+) {
+  everywhere(`a call in a pipeline that ${how} is told after the input was left`, async () => {
+    const log: unknown[] = [];
+    const boom = new Error("boom");
+    const mapped = pipeline(numbers(log), mapStage((n: number) => n < 2 ? n : fail(boom)));
+    assertEquals((await mapped.next()).value, 1);
+    assertStrictEquals(await rejection(mapped.next()), boom);
+    assertEquals([log, await mapped.next()], [[1, 2, "left"], DONE]);
+  });
+}
+
+everywhere(
+  "a call in a pipeline that kills itself is a failure, and no call follows it",
+  async () => {
+    const calls: number[] = [];
+    const stage = mapStage((n: number) => {
+      calls.push(n);
+      if (n === 2) void currentTask()!.kill();
+      return n;
+    });
+    const source = [1, 2, 3, 4];
+    await assertRejects(() => list(pipeline(source, stage, { capacity: 4 })), KilledError);
+    assertEquals(calls, [1, 2]);
+  },
+);
+
+everywhere("leaving a pipeline kills the call that runs, and waits for its clean-up", async () => {
+  const log: unknown[] = [];
+  const slow = mapStage(async (n: number) => {
+    if (n === 1) return n;
+    const { signal } = currentTask()!;
+    try {
+      await sleep(Infinity);
+    } finally {
+      log.push(signal.aborted);
+      await shield(() => sleep(0));
+      log.push("cleaned");
+    }
+    return n;
+  });
+  for await (const _ of pipeline(numbers(log), slow)) {
+    await idle();
+    break;
+  }
+  assertEquals(log, [1, 2, true, "cleaned", "left"]);
+});
+
+everywhere("what a call gives after its consumer has left is undelivered", async () => {
+  const { fn, calls } = held();
+  const left: unknown[] = [];
+  const produced = produce(() => mapStage(fn)(numbers([])), {
+    onUndelivered: (value) => left.push(value),
+  });
+  await idle();
+  produced.cancel();
+  calls.get(1)!.open("late");
+  await idle();
+  assertEquals(left, ["late"]);
+});
+
+everywhere("a stage that a producer drives cannot be read a second time", async () => {
+  const mapped = mapStage((n: number) => n)([1, 2]);
+  const first = produce(() => mapped);
+  assertEquals(await list(first), [1, 2]);
+  assertEquals(await mapped.next(), DONE);
+  const begun = mapStage((n: number) => n)([1, 2]);
+  assertEquals((await begun.next()).value, 1);
+  assertEquals(await list(produce(() => begun)), [2]);
+});
+
+everywhere("a stage in a pipeline of what is not iterable fails with a TypeError", async () => {
+  const wrong = 42 as unknown as number[];
+  await assertRejects(() => list(produce(() => mapStage((n) => n)(wrong))), TypeError, "iterable");
+});
 
 // -- Arguments --
 

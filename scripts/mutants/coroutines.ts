@@ -136,6 +136,20 @@ export const COROUTINE_MUTANTS: readonly Mutant[] = [
     replacement: "this.#pulled > taken + this.#concurrency",
   },
   {
+    id: "map-stage-calls-after-kill",
+    file: "map_stage.ts",
+    bug: "a stage that is driven by a producer calls on after a kill",
+    text: "      if (context.cancelled) throw context.reason;\n",
+    replacement: "",
+  },
+  {
+    id: "map-stage-locals-leak",
+    file: "map_stage.ts",
+    bug: "a call sees the task locals that the one before it has set",
+    text: "      context.locals = locals; //",
+    replacement: "      //",
+  },
+  {
     id: "map-stage-unordered",
     file: "map_stage.ts",
     bug: "an ordered stage gives its results as they come",
