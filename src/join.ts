@@ -8,24 +8,21 @@
  */
 
 import { currentContext } from "./_kernel/current.ts";
-import { WaitList, type WaitOwner } from "./_kernel/wait_list.ts";
-import {
-  checkOptions,
-  refuse,
-  Waiter,
-  type WaiterGroup,
-  type WaitOptions,
-} from "./_kernel/waiter.ts";
+import { type Branch, WaitList, type WaitOwner } from "./_kernel/wait_list.ts";
+import { checkOptions, refuse, Waiter, type WaitOptions } from "./_kernel/waiter.ts";
 import { DeadlockError, killError } from "./errors.ts";
 import {
   currentTask,
+  endOf,
   endOrder,
-  enlistEnd,
   holdTask,
   killTask,
   observeTask,
   releaseTask,
   Task,
+  type TaskWatcher,
+  unwatchTask,
+  watchTask,
 } from "./task.ts";
 
 /** Options of {@linkcode joinAll}. */
@@ -151,7 +148,7 @@ async function killEach(
 }
 
 /** The wait for the end of several tasks. */
-class Join<T extends Task> implements WaiterGroup, WaitOwner {
+class Join<T extends Task> implements TaskWatcher, WaitOwner {
   readonly [Symbol.toStringTag] = "tasks";
   /** The task whose failure ended the wait. */
   failed: T | undefined = undefined;
@@ -159,19 +156,19 @@ class Join<T extends Task> implements WaiterGroup, WaitOwner {
   readonly #ended: T[] = [];
   readonly #count: number;
   readonly #raiseError: boolean;
-  readonly #branches: Waiter[] = [];
+  readonly #tasks: ReadonlySet<T>;
   readonly #list: WaitList = new WaitList(this, "join tasks");
 
   constructor(tasks: Set<T>, count: number, raiseError: boolean) {
+    this.#tasks = tasks;
     this.#count = Math.min(count, tasks.size);
     this.#raiseError = raiseError;
-    const running: T[] = [];
-    for (const task of tasks) (task.ready ? this.#ended : running).push(task);
+    for (const task of tasks) if (task.ready) this.#ended.push(task);
     this.#ended.sort((a, b) => endOrder(a) - endOrder(b));
     const failed = raiseError ? this.#ended.findIndex((task) => task.state === "failed") : -1;
     if (failed >= 0 && failed < this.#count) this.failed = this.#ended[failed];
     if (this.#done) this.#ended.length = this.failed === undefined ? this.#count : failed + 1;
-    else for (const task of running) this.#branches.push(enlistEnd(task, this));
+    else for (const task of tasks) if (!task.ready) watchTask(task, this);
   }
 
   /** Resolves to the ended tasks, whose ends the caller then has got. */
@@ -194,27 +191,23 @@ class Join<T extends Task> implements WaiterGroup, WaitOwner {
     return new Waiter<T[]>().parkShielded(this.#list, options);
   }
 
-  branchSettled(_branch: Waiter, value: unknown): void {
-    const task = value as T;
-    this.#ended.push(task);
+  taskEnded(task: Task): void {
+    this.#ended.push(task as T);
     if (this.#holds) holdTask(task);
-    if (this.#raiseError && task.state === "failed") this.failed = task;
+    if (this.#raiseError && task.state === "failed") this.failed = task as T;
     if (!this.#done) return;
     this.#list.first!.settle(this.#ended);
     this["~waiterLeft"]();
   }
 
-  /** An end is never a failure of the branch. */
-  branchFailed(): void {}
-
-  /** What it waits on. For dumps. */
-  "~branches"(): Iterable<Waiter> {
-    return this.#branches;
+  /** The tasks that have not ended. For dumps. */
+  *"~branches"(): Iterable<Branch> {
+    for (const task of this.#tasks) if (!task.ready) yield endOf(task);
   }
 
-  /** The wait is over: leaves the lists of the tasks that go on. */
+  /** The wait is over: watches no more. */
   "~waiterLeft"(): void {
-    for (const branch of this.#branches) branch.withdraw();
+    for (const task of this.#tasks) if (!task.ready) unwatchTask(task, this);
   }
 
   get #done(): boolean {

@@ -19,12 +19,19 @@
 import { Context, contextTravels, currentContext, ROOT, runIn } from "./_kernel/current.ts";
 import { isThenable } from "./_kernel/foreign.ts";
 import { WaitList, type WaitOwner } from "./_kernel/wait_list.ts";
-import { refuse, Waiter, type WaiterGroup } from "./_kernel/waiter.ts";
+import { refuse, Waiter } from "./_kernel/waiter.ts";
 import { KilledError } from "./errors.ts";
 import { killAll } from "./join.ts";
 import type { Pushing, Sink } from "./produce.ts";
 import { spawn } from "./spawn.ts";
-import { callBody, currentTask, enlistEnd, observeTask, type Task } from "./task.ts";
+import {
+  callBody,
+  currentTask,
+  observeTask,
+  type Task,
+  type TaskWatcher,
+  watchTask,
+} from "./task.ts";
 
 const END: IteratorReturnResult<undefined> = Object.freeze({ done: true, value: undefined });
 
@@ -113,7 +120,7 @@ let pull: <A, B>(stage: MapIterator<A, B>) => void;
 let stopAll: <A, B>(stage: MapIterator<A, B>) => Promise<void>;
 
 class MapIterator<A, B>
-  implements AsyncIterableIterator<B>, AsyncDisposable, Pushing<B>, WaiterGroup, WaitOwner {
+  implements AsyncIterableIterator<B>, AsyncDisposable, Pushing<B>, TaskWatcher, WaitOwner {
   readonly #fn: (value: A) => unknown;
   readonly #source: AsyncIterable<A> | Iterable<A>;
   readonly #concurrency: number;
@@ -220,8 +227,7 @@ class MapIterator<A, B>
   }
 
   /** A call has ended. */
-  branchSettled(_branch: Waiter, value: unknown): void {
-    const task = value as Task<B>;
+  taskEnded(task: Task): void {
     const number = this.#calls.get(task)!;
     this.#calls.delete(task);
     observeTask(task);
@@ -230,9 +236,6 @@ class MapIterator<A, B>
     this.#results.set(this.#ordered ? number : this.#completed++, task.value as B);
     this.#advance();
   }
-
-  /** An end is never a failure of the branch. */
-  branchFailed(): void {}
 
   async #pushTo(sink: Sink<B>, context: Context): Promise<void> {
     const { locals } = context;
@@ -285,7 +288,7 @@ class MapIterator<A, B>
     } else if (this.#stopped === null) {
       const task = spawn(this.#fn, step.value) as Task;
       this.#calls.set(task, this.#pulled++);
-      enlistEnd(task, this);
+      watchTask(task, this);
     }
     this.#advance();
   }

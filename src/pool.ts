@@ -21,13 +21,7 @@ import { isThenable } from "./_kernel/foreign.ts";
 import { serveAll } from "./_kernel/selectable.ts";
 import { reportUnhandled } from "./_kernel/unhandled.ts";
 import { WaitList, type WaitOwner } from "./_kernel/wait_list.ts";
-import {
-  refuse,
-  refuseOptions,
-  Waiter,
-  type WaiterGroup,
-  type WaitOptions,
-} from "./_kernel/waiter.ts";
+import { refuse, refuseOptions, Waiter, type WaitOptions } from "./_kernel/waiter.ts";
 import { Channel } from "./channel.ts";
 import { DeadlockError, killError } from "./errors.ts";
 import { scope } from "./scope.ts";
@@ -36,12 +30,13 @@ import { checkSpec, spawn } from "./spawn.ts";
 import {
   callBody,
   currentTask,
-  enlistEnd,
   killTask,
   observeTask,
   type Task,
   type TaskOptions,
   type TaskResult,
+  type TaskWatcher,
+  watchTask,
 } from "./task.ts";
 
 /** Errors that a pool keeps; it may live for ever. */
@@ -454,7 +449,7 @@ export class Group implements Iterable<Task> {
     if (task.ready) { // its signal had aborted: nobody would tell its end
       this.#ended(member);
     } else {
-      enlistEnd(task as Task, member);
+      watchTask(task as Task, member);
       this.#tasks.add(task as Task);
     }
     return task;
@@ -582,7 +577,7 @@ export class Pool extends Group {
 }
 
 /** A member, told of the end of its task. */
-class Member implements WaiterGroup {
+class Member implements TaskWatcher {
   readonly task: Task;
   /** Nobody else gets its error. */
   readonly keepError: boolean;
@@ -601,12 +596,9 @@ class Member implements WaiterGroup {
     this.ended = ended;
   }
 
-  branchSettled(): void {
+  taskEnded(): void {
     this.#tell(this);
   }
-
-  /** An end is never a failure of the branch. */
-  branchFailed(): void {}
 }
 
 /** The results of a map as an iterator; its feed is a task that begins with the first `next()`. */

@@ -22,7 +22,7 @@ import { refuse, type WaitOptions } from "./_kernel/waiter.ts";
 import { Channel, type ChannelReceiveResult, type Receiver } from "./channel.ts";
 import { KilledError } from "./errors.ts";
 import { spawn } from "./spawn.ts";
-import { currentTask, enlistEnd, type Task } from "./task.ts";
+import { currentTask, type Task, watchTask } from "./task.ts";
 
 const END: IteratorReturnResult<undefined> = Object.freeze({ done: true, value: undefined });
 
@@ -158,11 +158,10 @@ export class Producer<T> implements Sink<T> {
     });
     this.#task = task;
     // Who is killed before the first step has no clean-up, and its consumer would wait for ever.
-    enlistEnd(task as Task, {
-      branchSettled: () => {
+    watchTask(task as Task, {
+      taskEnded: () => {
         if (!began) this.#neverBegan(task.error, input);
       },
-      branchFailed: () => {},
     });
   }
 

@@ -20,20 +20,22 @@
 import { type AbortTarget, unwatchAbort, watchAbort } from "./_kernel/abort.ts";
 import { Context, currentContext, isForced, ROOT, runIn } from "./_kernel/current.ts";
 import { tellUnhandled } from "./_kernel/unhandled.ts";
-import { WaitList, type WaitOwner } from "./_kernel/wait_list.ts";
-import { refuse, Waiter, type WaiterGroup } from "./_kernel/waiter.ts";
+import { type Branch, WaitList, type WaitOwner } from "./_kernel/wait_list.ts";
+import { refuse, Waiter } from "./_kernel/waiter.ts";
 import { isKilled, KilledError, killError } from "./errors.ts";
 import { spawn } from "./spawn.ts";
 import { Restarts, type SuperviseOptions } from "./supervise.ts";
 import {
   callBody,
   currentTask,
-  enlistEnd,
+  endOf,
   killTask,
   observeTask,
   type Task,
   type TaskOptions,
   type TaskResult,
+  type TaskWatcher,
+  watchTask,
 } from "./task.ts";
 
 /** Errors that a scope keeps; a supervisor may live for ever. */
@@ -128,7 +130,7 @@ export async function scope<T>(
 }
 
 /** The scope, behind its interface. */
-class Nursery implements Scope, WaiterGroup, WaitOwner {
+class Nursery implements Scope, TaskWatcher, WaitOwner {
   readonly [Symbol.toStringTag] = "scope";
   readonly name: string | undefined;
   readonly errors: unknown[] = [];
@@ -136,7 +138,7 @@ class Nursery implements Scope, WaiterGroup, WaitOwner {
   readonly #signal: AbortSignal | undefined;
   readonly #supervised: boolean;
   readonly #restarts: Restarts | undefined;
-  readonly #children: Map<Waiter, Task> = new Map();
+  readonly #children: Set<Task> = new Set();
   readonly #closing: WaitList = new WaitList(this, "close scope");
   #daemons = 0;
   #ended = false;
@@ -202,7 +204,8 @@ class Nursery implements Scope, WaiterGroup, WaitOwner {
     const task = spawn(...spec as [() => never]);
     if (task.ready) return task as Task<never>; // its signal had aborted: nobody would tell its end
     if (task.daemon) this.#daemons++;
-    this.#children.set(enlistEnd(task, this), task);
+    this.#children.add(task);
+    watchTask(task, this);
     return task as Task<never>;
   }
 
@@ -216,21 +219,17 @@ class Nursery implements Scope, WaiterGroup, WaitOwner {
     return this.#children.size;
   }
 
-  branchSettled(branch: Waiter, value: unknown): void {
-    const task = value as Task;
-    this.#children.delete(branch);
+  taskEnded(task: Task): void {
+    this.#children.delete(task);
     if (task.daemon) this.#daemons--;
     observeTask(task);
     if (task.state === "failed") this.#childFailed(task);
     this.#closing.first?.settle(undefined);
   }
 
-  /** The end of a task never fails its branch. */
-  branchFailed(): void {}
-
   /** What it waits on. For dumps. */
-  "~branches"(): Iterable<Waiter> {
-    return this.#children.keys();
+  *"~branches"(): Iterable<Branch> {
+    for (const child of this.#children) yield endOf(child);
   }
 
   killChildren(reason: unknown): void {
@@ -238,7 +237,7 @@ class Nursery implements Scope, WaiterGroup, WaitOwner {
     const kill = isKilled(reason)
       ? reason
       : new KilledError("Task was killed: the limit of its scope is over", { cause: reason });
-    for (const child of this.#children.values()) killTask(child, kill);
+    for (const child of this.#children) killTask(child, kill);
   }
 
   /** Waits for the end of a child, out of reach of kills. */

@@ -47,14 +47,8 @@ import {
   type Selected,
 } from "./_kernel/selectable.ts";
 import { reportUnhandled } from "./_kernel/unhandled.ts";
-import { WaitList } from "./_kernel/wait_list.ts";
-import {
-  checkOptions,
-  refuse,
-  Waiter,
-  type WaiterGroup,
-  type WaitOptions,
-} from "./_kernel/waiter.ts";
+import { type Branch, WaitList } from "./_kernel/wait_list.ts";
+import { checkOptions, refuse, Waiter, type WaitOptions } from "./_kernel/waiter.ts";
 import { describeWaits, textOfWaits, type WaitDump } from "./_kernel/waits.ts";
 import { config } from "./config.ts";
 import { DeadlockError, killError } from "./errors.ts";
@@ -65,7 +59,6 @@ const GET = 0;
 const JOIN = 1;
 const KILL = 2;
 const CASE = 3;
-const END = 4;
 
 /** How many tasks one promise may hold back; they begin in one go. */
 const MOST_TOGETHER = 64;
@@ -75,6 +68,12 @@ export type TaskState = "pending" | "running" | "succeeded" | "failed" | "killed
 
 /** Called with a task that has ended. */
 export type TaskLink<T> = (task: Task<T>) => void;
+
+/** Told of the end of a task, synchronously and before those who wait for it. Must not throw. */
+export interface TaskWatcher {
+  /** `task` has ended. */
+  taskEnded(task: Task): void;
+}
 
 /** Options of a spawn. */
 export interface TaskOptions {
@@ -110,8 +109,10 @@ export let createTask: (
   options?: TaskOptions,
   kind?: typeof Task,
 ) => Task;
-/** Enlists a new branch of `group` for the end of `task`; it is settled with the task. For `joinAll`. */
-export let enlistEnd: (task: Task, group: WaiterGroup) => Waiter;
+/** Lets `watcher` know of the end of a task that has not ended. For those who watch many: no list, no waiter. */
+export let watchTask: (task: Task, watcher: TaskWatcher) => void;
+/** Takes back {@linkcode watchTask}. */
+export let unwatchTask: (task: Task, watcher: TaskWatcher) => void;
 /** The place of a task in the order in which all tasks ended, `0` before; for `joinAll`. */
 export let endOrder: (task: Task) => number;
 /** Notes that somebody got the end of the task; for `joinAll`. */
@@ -181,6 +182,8 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
   #holds = 0;
   #killed = false;
   #waiters: WaitList | null = null;
+  /** Most tasks are watched by one, a pool or a `joinAll`. */
+  #watchers: TaskWatcher | Set<TaskWatcher> | null = null;
   #links: Array<Link> | null = null;
   #controller: AbortController | null = null;
 
@@ -191,10 +194,14 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
       if (task.#state === "pending") task.#context.startIn(ms);
       return task;
     };
-    enlistEnd = (task, group) => {
-      const branch = new Waiter<Task>(END, group);
-      task.#list.push(branch);
-      return branch;
+    watchTask = (task, watcher) => {
+      if (task.#watchers === null) task.#watchers = watcher;
+      else if (task.#watchers instanceof Set) task.#watchers.add(watcher);
+      else task.#watchers = new Set([task.#watchers, watcher]);
+    };
+    unwatchTask = (task, watcher) => {
+      if (task.#watchers === watcher) task.#watchers = null;
+      else if (task.#watchers instanceof Set) task.#watchers.delete(watcher);
     };
     endOrder = (task) => task.#endOrder;
     observeTask = (task) => {
@@ -553,6 +560,7 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
     this.#args = null;
     this.#context.release();
     if (hooks.on !== null) hooks.on.finished?.(this.#context);
+    if (this.#watchers !== null) this.#tellWatchers();
     const waiters = this.#waiters;
     if (waiters !== null) {
       for (let waiter = waiters.first; waiter !== null; waiter = waiters.first) this.#tell(waiter);
@@ -566,9 +574,16 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
     if (this.#state === "failed" && !this.#observed) judgeLater(this as Task);
   }
 
+  #tellWatchers(): void {
+    const watchers = this.#watchers!;
+    if (watchers instanceof Set) {
+      for (const watcher of watchers) watcher.taskEnded(this as Task);
+    } else watchers.taskEnded(this as Task);
+    this.#watchers = null;
+  }
+
   #tell(waiter: Waiter): void {
     const { payload } = waiter;
-    if (payload === END) return waiter.settle(this);
     if (payload !== KILL) this.#observed = true;
     if (payload === JOIN || payload === KILL) waiter.settle(true);
     else if (this.#state !== "succeeded") waiter.fail(this.#result);
@@ -756,6 +771,11 @@ export function* parkedTasks(): Generator<{ task: Task; waits: Waiter[]; shielde
  */
 export function currentTask(): Task | undefined {
   return currentContext()?.task as Task | undefined;
+}
+
+/** The end of a task as a branch of a wait on many; for dumps. */
+export function endOf(task: Task): Branch {
+  return { settled: task.ready, list: { owner: task, verb: "join", outside: false } };
 }
 
 /** Calls the function of a task; a generator that it gives is run to its end. */

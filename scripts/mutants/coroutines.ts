@@ -64,8 +64,8 @@ export const COROUTINE_MUTANTS: readonly Mutant[] = [
     id: "produce-value-lost",
     file: "produce.ts",
     bug: "a value that the generator yielded just before the consumer left is lost",
-    text: "        this.undelivered(value);\n        if (!channel.closed) throw error;\n",
-    replacement: "        if (!channel.closed) throw error;\n",
+    text: "      this.undelivered(value);\n      if (!this.channel.closed) throw error;\n",
+    replacement: "      if (!this.channel.closed) throw error;\n",
   },
   {
     id: "produce-error-lost",

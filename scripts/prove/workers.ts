@@ -174,7 +174,9 @@ class Round {
   async run(): Promise<void> {
     const waiters = liveWaiters(), timers = clock.on.size;
     const limit = setTimeout(() => {
-      console.log(`Cannot end round: it must take less than ${LIMIT_MS} ms, got\n${dump()}`);
+      const { threads, busy, waiting, restarts } = this.#pool;
+      const pool = JSON.stringify({ threads, busy, waiting, restarts });
+      console.log(`Cannot end round: it must take less than ${LIMIT_MS} ms, got ${pool}\n${dump()}`);
       Deno.exit(1);
     }, LIMIT_MS);
     {

@@ -24,9 +24,17 @@ export interface WaitOwner {
   /** A waiter has left without being served: was cancelled, or ran out of time. */
   "~waiterLeft"?(waiter: Waiter): void;
   /** The branches by which one who waits on it waits on other things; for dumps. */
-  "~branches"?(): Iterable<Waiter | null>;
+  "~branches"?(): Iterable<Branch | null>;
   /** The tasks that keep those who wait from being served; for dumps. */
   "~holders"?(): Iterable<{ readonly id: number; readonly name: string }>;
+}
+
+/** One of the things that one who waits on several waits on: a waiter of a group, or what is like one. */
+export interface Branch {
+  /** It is over. */
+  readonly settled: boolean;
+  /** Where it stands; `null` if in no list. */
+  readonly list: Pick<WaitList, "owner" | "verb" | "outside"> | null;
 }
 
 let outside = 0;

@@ -8,7 +8,7 @@
  */
 
 import { HOST_CALL } from "./host_call.ts";
-import type { WaitList } from "./wait_list.ts";
+import type { Branch } from "./wait_list.ts";
 import { parkTime, type Waiter } from "./waiter.ts";
 
 /** Branches and holders of one wait that are listed; a wait may have a hundred thousand. */
@@ -74,7 +74,7 @@ export function textOfWaits(waits: readonly WaitDump[]): string {
   }).join("; ");
 }
 
-function waitedOn(list: WaitList | null): WaitedOn {
+function waitedOn(list: Branch["list"]): WaitedOn {
   // A case of the user's own need not have a list.
   if (list === null) return { verb: "wait", kind: "Selectable" };
   const { verb, owner } = list;
@@ -83,7 +83,7 @@ function waitedOn(list: WaitList | null): WaitedOn {
   return name === undefined ? { verb, kind } : { verb, kind, name };
 }
 
-function listBranches(branches: Iterable<Waiter | null>): Partial<WaitDump> {
+function listBranches(branches: Iterable<Branch | null>): Partial<WaitDump> {
   const listed: WaitedOn[] = [];
   let more = 0;
   for (const branch of branches) {

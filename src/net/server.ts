@@ -9,8 +9,7 @@
  */
 
 // Invariants
-//  1. #members has exactly the connections whose task has not ended, each under the branch by which the
-//     server waits for that end.
+//  1. #members has exactly the connections whose task has not ended, each under that task.
 //  2. Nothing is accepted while there are #most members or the pool is full, nor once it stops.
 //  3. The connection of a member is closed before the end of its task is told.
 //  4. When it has stopped and no member is left, no timer, waiter or signal knows the server.
@@ -28,24 +27,19 @@ import { macrotask } from "../_kernel/host.ts";
 import { hostCall } from "../_kernel/host_call.ts";
 import { reportUnhandled } from "../_kernel/unhandled.ts";
 import { WaitList, type WaitOwner } from "../_kernel/wait_list.ts";
-import {
-  checkOptions,
-  refuse,
-  Waiter,
-  type WaiterGroup,
-  type WaitOptions,
-} from "../_kernel/waiter.ts";
+import { checkOptions, refuse, Waiter, type WaitOptions } from "../_kernel/waiter.ts";
 import { BrokenError, killError, TimeoutError } from "../errors.ts";
 import { Group } from "../pool.ts";
 import { spawn } from "../spawn.ts";
 import {
   callBody,
   currentTask,
-  enlistEnd,
   killTask,
   observeTask,
   type Task,
   type TaskOptions,
+  type TaskWatcher,
+  watchTask,
 } from "../task.ts";
 import { type Address, checkCount, kindOf, textOf } from "./address.ts";
 import { UNEXPECTED_EOF } from "./broken.ts";
@@ -211,15 +205,12 @@ export class Server implements AsyncDisposable, Iterable<Conn> {
   readonly #pool: Group | undefined;
   readonly #onError: ServeOptions["onError"];
   readonly #signal: AbortSignal | undefined;
-  readonly #members: Map<Waiter, Member> = new Map();
+  readonly #members: Map<Task, Member> = new Map();
   readonly #acceptor: Task;
   readonly #place: WaitList = new WaitList(this as WaitOwner, "wait for a place");
   readonly #stoppers: WaitList = new WaitList(this as WaitOwner, "stop");
   readonly #calls: Set<StopCall> = new Set();
-  readonly #ends: WaiterGroup = {
-    branchSettled: (branch, task) => this.#taskEnded(branch, task as Task),
-    branchFailed: () => {},
-  };
+  readonly #ends: TaskWatcher = { taskEnded: (task) => this.#taskEnded(task) };
   readonly #stopSignal: AbortTarget = { aborted: (reason) => this.#abort(reason) };
   #closed = false;
   /** The port or the path is free again. */
@@ -252,7 +243,7 @@ export class Server implements AsyncDisposable, Iterable<Conn> {
     this.#signal = signal;
     if (signal != null) watchAbort(signal, this.#stopSignal);
     this.#acceptor = spawn({ name: `serve ${this.name}` }, () => this.#acceptAll());
-    enlistEnd(this.#acceptor, this.#ends);
+    watchTask(this.#acceptor, this.#ends);
   }
 
   /**
@@ -400,13 +391,14 @@ export class Server implements AsyncDisposable, Iterable<Conn> {
   #adopt(member: Member, task: Task<unknown>): void {
     member.task = task as Task;
     if (task.ready) return this.#memberEnded(member);
-    this.#members.set(enlistEnd(task as Task, this.#ends), member);
+    this.#members.set(task as Task, member);
+    watchTask(task as Task, this.#ends);
     if (this.#killReason !== undefined) this.#killMember(member, this.#killReason.reason);
   }
 
-  #taskEnded(branch: Waiter, task: Task): void {
-    const member = this.#members.get(branch);
-    this.#members.delete(branch);
+  #taskEnded(task: Task): void {
+    const member = this.#members.get(task);
+    this.#members.delete(task);
     if (member !== undefined) this.#memberEnded(member);
     else if (task === this.#acceptor) this.#settle();
   }

@@ -20,8 +20,7 @@
 import { type Context, force, runOutside } from "../_kernel/current.ts";
 import { macrotask, stopTimer } from "../_kernel/host.ts";
 import { hostCall, type HostCallEnds } from "../_kernel/host_call.ts";
-import type { Waiter, WaiterGroup } from "../_kernel/waiter.ts";
-import { enlistEnd, type Task, waitsShielded } from "../task.ts";
+import { type Task, type TaskWatcher, unwatchTask, waitsShielded, watchTask } from "../task.ts";
 import {
   drop,
   iteratorWithSignal,
@@ -83,7 +82,7 @@ const earlyCalls: WeakMap<Context, number> = new WeakMap();
 let woken: Context | null = null;
 
 /** A timer that was set in a context. */
-class ContextTimer implements WaiterGroup {
+class ContextTimer implements TaskWatcher {
   readonly #call: ContextCall;
   readonly #callback: HostFunction;
   readonly #args: readonly unknown[];
@@ -94,7 +93,8 @@ class ContextTimer implements WaiterGroup {
   /** It was ended by us: nothing brings it back. */
   #dropped = false;
   /** Stands in line for the end of the killed task. */
-  #taskEnd: Waiter | null = null;
+  /** Its end drops the timer. */
+  #watched: Task | null = null;
 
   constructor(call: ContextCall, callback: HostFunction, repeats: boolean) {
     this.#call = call;
@@ -119,8 +119,8 @@ class ContextTimer implements WaiterGroup {
     live.delete(this);
     this.#killed = false;
     if (this.#wait?.waiting) this.#wait.settle();
-    this.#taskEnd?.withdraw();
-    this.#taskEnd = null;
+    if (this.#watched !== null) unwatchTask(this.#watched, this);
+    this.#watched = null;
   }
 
   /**
@@ -137,13 +137,10 @@ class ContextTimer implements WaiterGroup {
   }
 
   /** The task has ended without it. */
-  branchSettled(): void {
-    this.#taskEnd = null;
+  taskEnded(): void {
+    this.#watched = null;
     this.#drop();
   }
-
-  /** The end of a task never fails its branch. */
-  branchFailed(): void {}
 
   #park(start: () => void): Promise<void> {
     const { name, args } = this.#call;
@@ -197,7 +194,7 @@ class ContextTimer implements WaiterGroup {
   /** Fires in its own time, unless the task ends before. It may still wake somebody: so it counts. */
   #keepTime(): void {
     const { task } = this.#call.context;
-    if (task !== undefined) this.#taskEnd = enlistEnd(task as Task, this);
+    if (task !== undefined) watchTask(this.#watched = task as Task, this);
     drop(runOutside(() => this.#park(() => {})));
   }
 

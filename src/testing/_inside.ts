@@ -18,7 +18,7 @@
 import { Context, currentContext, ROOT, runIn, runOutside } from "../_kernel/current.ts";
 import { type Hooks, listen } from "../_kernel/hooks.ts";
 import { type AsyncStorage, asyncStorage } from "../_kernel/host.ts";
-import type { WaitList } from "../_kernel/wait_list.ts";
+import type { WaitOwner } from "../_kernel/wait_list.ts";
 import type { Waiter } from "../_kernel/waiter.ts";
 import { describeWaits, textOfWaits, type WaitDump } from "../_kernel/waits.ts";
 import { type LiveTask, liveTasks, spawnFramesOf, type Task } from "../task.ts";
@@ -85,15 +85,15 @@ export class Inside implements Hooks {
     return false;
   }
 
-  /** The lists that the host serves in which branches of the waits stand. */
-  hostBranches(): WaitList[] {
-    const lists: WaitList[] = [];
+  /** What the host serves and branches of the waits stand at. */
+  hostBranches(): WaitOwner[] {
+    const owners: WaitOwner[] = [];
     for (const { list } of this.waits) {
       for (const branch of list?.owner["~branches"]?.() ?? []) {
-        if (branch?.list?.outside === true) lists.push(branch.list);
+        if (branch?.list?.outside === true) owners.push(branch.list.owner);
       }
     }
-    return lists;
+    return owners;
   }
 
   /** A line for each task and for each wait that belongs to none, `at` being the present time. */

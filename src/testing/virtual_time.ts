@@ -278,7 +278,7 @@ class Run implements VirtualTime {
     const stir = (): void => this.#stir();
     const group: WaiterGroup = { branchSettled: stir, branchFailed: stir };
     const besides: Waiter[] = [];
-    for (const { owner } of this.inside.hostBranches()) {
+    for (const owner of this.inside.hostBranches()) {
       if (!(owner instanceof ForeignPromise)) continue;
       const branch = new Waiter(undefined, group);
       owner.enlist(branch);

@@ -13,9 +13,8 @@
 //  3. It is closed when the call has ended: by the worker, in order behind the values, or here if no worker
 //     has said how they end.
 
-import type { WaiterGroup } from "../_kernel/waiter.ts";
 import { Channel, type Receiver } from "../channel.ts";
-import { createTask, enlistEnd, observeTask, Task } from "../task.ts";
+import { createTask, observeTask, Task, type TaskWatcher, watchTask } from "../task.ts";
 import type { StreamEnd } from "./thread.ts";
 
 const END: IteratorReturnResult<undefined> = Object.freeze({ done: true, value: undefined });
@@ -166,7 +165,7 @@ export class WorkerStream<T = unknown, R = unknown> extends WorkerCall<R>
 }
 
 /** Where the values of a call go. */
-class CallOutput implements StreamEnd, WaiterGroup {
+class CallOutput implements StreamEnd, TaskWatcher {
   readonly #options: StreamOptions;
   #call: Task | null = null;
   #channel: Channel<unknown> | null = null;
@@ -179,7 +178,7 @@ class CallOutput implements StreamEnd, WaiterGroup {
 
   belongTo(call: Task): void {
     this.#call = call;
-    enlistEnd(call, this);
+    watchTask(call, this);
   }
 
   get channel(): Channel<unknown> {
@@ -200,12 +199,10 @@ class CallOutput implements StreamEnd, WaiterGroup {
   }
 
   /** The call has ended. */
-  branchSettled(): void {
+  taskEnded(): void {
     if (this.#channel !== null) this.#close();
     this.#options.ended(this.#call!);
   }
-
-  branchFailed(): void {}
 
   #close(): void {
     const { state, error } = this.#call!;

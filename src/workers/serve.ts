@@ -18,7 +18,7 @@ import { refuse, Waiter } from "../_kernel/waiter.ts";
 import type { Sender } from "../channel.ts";
 import { ChannelClosedError } from "../errors.ts";
 import { spawn } from "../spawn.ts";
-import { enlistEnd, killTask, observeTask, type Task } from "../task.ts";
+import { killTask, observeTask, type Task, watchTask } from "../task.ts";
 import type { CallChannels } from "./crossing.ts";
 import type { ErrorClass } from "./error_wire.ts";
 import {
@@ -183,7 +183,7 @@ class Served implements LinkOwner, WaitOwner {
     const task = spawn({ name }, () => this.#run(call, fn!, decoded as unknown[]));
     const call: Call = { id, channels, task: task as Task, asking: null };
     this.#calls.set(id, call);
-    enlistEnd(task as Task, { branchSettled: () => this.#reply(call), branchFailed: () => {} });
+    watchTask(task as Task, { taskEnded: () => this.#reply(call) });
     return true;
   }
 
