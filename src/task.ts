@@ -182,8 +182,8 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
   #holds = 0;
   #killed = false;
   #waiters: WaitList | null = null;
-  /** Most tasks are watched by one, a pool or a `joinAll`. */
-  #watchers: TaskWatcher | Set<TaskWatcher> | null = null;
+  /** Most tasks are watched by one or two: a pool, a scope, a `joinAll`. */
+  #watchers: TaskWatcher | Pair | Set<TaskWatcher> | null = null;
   #links: Array<Link> | null = null;
   #controller: AbortController | null = null;
 
@@ -195,13 +195,18 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
       return task;
     };
     watchTask = (task, watcher) => {
-      if (task.#watchers === null) task.#watchers = watcher;
-      else if (task.#watchers instanceof Set) task.#watchers.add(watcher);
-      else task.#watchers = new Set([task.#watchers, watcher]);
+      const watchers = task.#watchers;
+      if (watchers === null) task.#watchers = watcher;
+      else if (watchers instanceof Set) watchers.add(watcher);
+      else if (watchers instanceof Pair) {
+        task.#watchers = new Set([watchers.first, watchers.second, watcher]);
+      } else task.#watchers = new Pair(watchers, watcher);
     };
     unwatchTask = (task, watcher) => {
-      if (task.#watchers === watcher) task.#watchers = null;
-      else if (task.#watchers instanceof Set) task.#watchers.delete(watcher);
+      const watchers = task.#watchers;
+      if (watchers === watcher) task.#watchers = null;
+      else if (watchers instanceof Set) watchers.delete(watcher);
+      else if (watchers instanceof Pair) task.#watchers = watchers.without(watcher);
     };
     endOrder = (task) => task.#endOrder;
     observeTask = (task) => {
@@ -578,6 +583,10 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
     const watchers = this.#watchers!;
     if (watchers instanceof Set) {
       for (const watcher of watchers) watcher.taskEnded(this as Task);
+    } else if (watchers instanceof Pair) {
+      watchers.first.taskEnded(this as Task);
+      const left = this.#watchers as unknown;
+      if (left === watchers || left === watchers.second) watchers.second.taskEnded(this as Task);
     } else watchers.taskEnded(this as Task);
     this.#watchers = null;
   }
@@ -589,6 +598,22 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
     else if (this.#state !== "succeeded") waiter.fail(this.#result);
     else if (payload === GET) waiter.settle(this.#result);
     else waiter.settle({ value: this.#result, done: false } satisfies Selected<unknown>);
+  }
+}
+
+/** Two who watch one task: a set costs five times the memory. */
+class Pair {
+  readonly first: TaskWatcher;
+  readonly second: TaskWatcher;
+
+  constructor(first: TaskWatcher, second: TaskWatcher) {
+    this.first = first;
+    this.second = second;
+  }
+
+  without(watcher: TaskWatcher): TaskWatcher | Pair {
+    if (watcher === this.first) return this.second;
+    return watcher === this.second ? this.first : this;
   }
 }
 

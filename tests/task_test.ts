@@ -25,7 +25,7 @@ import { joinAll, killAll } from "../src/join.ts";
 import { shield } from "../src/shield.ts";
 import { sleep } from "../src/sleep.ts";
 import { spawn, spawnLater } from "../src/spawn.ts";
-import { currentTask, Task } from "../src/task.ts";
+import { currentTask, Task, type TaskWatcher, unwatchTask, watchTask } from "../src/task.ts";
 import { onUnhandled } from "../src/unhandled.ts";
 import { until } from "../src/until.ts";
 import { gate } from "./gate.ts";
@@ -1131,4 +1131,55 @@ test("currentTask() is the inner task in one that was spawned by another", async
   });
   assertEquals(names, ["outer", "inner", "outer"]);
   assertNotStrictEquals(currentTask(), null);
+});
+
+// -- Watchers --
+
+/** Watchers "0", "1" and so on of a task that ends; what they were told of, in order. */
+async function told(
+  count: number,
+  change: (task: Task, watchers: TaskWatcher[]) => void,
+  first?: (task: Task, watchers: TaskWatcher[]) => void,
+): Promise<string> {
+  let seen = "";
+  const task: Task = spawn(() => sleep(0));
+  const watchers: TaskWatcher[] = Array.from({ length: count }, (_, i) => ({
+    taskEnded: (ended) => {
+      seen += ended === task && task.ready ? i : "?";
+      if (i === 0) first?.(task, watchers);
+    },
+  }));
+  for (const watcher of watchers) watchTask(task, watcher);
+  change(task, watchers);
+  await task.join();
+  return seen;
+}
+
+test("watchTask() tells all in order, but those who took it back", async () => {
+  for (const count of [1, 2, 3, 4]) {
+    const all = Array.from({ length: count }, (_, i) => i);
+    assertEquals(await told(count, () => {}), all.join(""));
+    for (const out of all) {
+      const left = all.filter((i) => i !== out).join("");
+      assertEquals(await told(count, (task, watchers) => unwatchTask(task, watchers[out]!)), left);
+    }
+    const none = await told(count, (task, watchers) => {
+      for (const watcher of watchers) unwatchTask(task, watcher);
+      unwatchTask(task, { taskEnded: () => {} });
+    });
+    assertEquals(none, "");
+  }
+});
+
+test("watchTask() does not tell one that another takes back while it is told", async () => {
+  for (const count of [2, 3, 4]) {
+    const rest = Array.from({ length: count }, (_, i) => i);
+    const drop = (outs: number[]) => (task: Task, watchers: TaskWatcher[]) => {
+      for (const out of outs) unwatchTask(task, watchers[out]!);
+    };
+    const run = (outs: number[]) => told(count, () => {}, drop(outs));
+    assertEquals(await run([0]), rest.join(""));
+    assertEquals(await run([1]), rest.filter((i) => i !== 1).join(""));
+    assertEquals(await run([0, 1]), rest.filter((i) => i !== 1).join(""));
+  }
 });

@@ -170,12 +170,17 @@ export class Waiter<T = any> implements Cancellable, Runnable {
     options?: WaitOptions,
     expiry: unknown = REJECT,
   ): Promise<T> {
-    // A closure per wait, which the engines keep off the heap; one shared function with two
-    // variables of the module was slower: Node 20 took 130 instead of 120 ns for a rendezvous.
+    // A closure per wait, which V8 keeps off the heap. One shared function with two variables of the
+    // module makes a rendezvous up to 10 % dearer there, as many per cent cheaper on Bun; this form, which
+    // does not hold `this`, is the best for both.
+    let resolveWith: (value: unknown) => void = NEVER_PARKED;
+    let rejectWith: (reason: unknown) => void = NEVER_PARKED;
     const promise = new Promise<unknown>((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
+      resolveWith = resolve;
+      rejectWith = reject;
     });
+    this.#resolve = resolveWith;
+    this.#reject = rejectWith;
     list.push(this);
     live++;
     if (config.waitTimes) parkedAt.set(this, clock.on.now());
@@ -278,8 +283,7 @@ export class Waiter<T = any> implements Cancellable, Runnable {
 
 /** Notes that `waiter` is about to park in `list` for the main program. */
 function markMain(waiter: Waiter, list: WaitList): void {
-  lastMain = lastMain === LARGEST_MAIN ? 1 : lastMain + 1;
-  waiter.mainOrder = lastMain;
+  waiter.mainOrder = lastMain = (lastMain + 1) & LARGEST_MAIN || 1;
   if (!list.hasMain) addMainList(list);
 }
 
