@@ -70,7 +70,6 @@ export function makeCall(
 
 /** What a call needs of its pool for the values of a generator. */
 export interface StreamOptions {
-  readonly name: string;
   readonly capacity: number;
   readonly onUndelivered: ((value: unknown) => void) | undefined;
   /** The call has ended. */
@@ -183,7 +182,8 @@ class CallOutput implements StreamEnd, TaskWatcher {
 
   get channel(): Channel<unknown> {
     if (this.#channel === null) {
-      this.#channel = new Channel(this.#options);
+      const { capacity, onUndelivered } = this.#options;
+      this.#channel = new Channel({ capacity, onUndelivered, name: this.#call!.name });
       if (this.#call!.ready) this.#close();
     }
     return this.#channel;

@@ -122,7 +122,7 @@ export class Crossings {
       if (far.released) throw refused(path, `${what} must not have ended, got one that has`);
       return [far.lane.id];
     }
-    const known = scope.passed.get(candidate);
+    const known = scope.passed?.get(candidate);
     if (known !== undefined) return known.token;
     if (scope.ending) throw refused(path, `${what} must come from the caller, got one made here`);
     const { capacity, closed, name } = candidate as Partial<Channel<unknown>>;
@@ -143,7 +143,7 @@ export class Crossings {
     crossing.origin = candidate;
     this.#add(crossing);
     crossing.end = new HomeEnd<unknown>(crossing, home, half, window);
-    scope.passed.set(candidate, crossing);
+    (scope.passed ??= new Map()).set(candidate, crossing);
     return crossing.token;
   }
 
@@ -230,15 +230,16 @@ export class Crossings {
 
   #add(crossing: Crossing): void {
     this.#crossings.set(crossing.id, crossing);
-    crossing.scope.crossings.add(crossing);
+    (crossing.scope.crossings ??= new Set()).add(crossing);
   }
 }
 
 /** The channels that one call carries. What belongs to the call is encoded and decoded here. */
 export class CallChannels {
-  readonly crossings: Set<Crossing> = new Set();
+  /** Made for the first one: most calls carry none, and two collections would outweigh all else of a call. */
+  crossings: Set<Crossing> | null = null;
   /** Those whose home is here, by what was passed. */
-  readonly passed: Map<object, Crossing> = new Map();
+  passed: Map<object, Crossing> | null = null;
   /** The call ends: nothing new may be passed. */
   ending = false;
   ended = false;
@@ -252,12 +253,12 @@ export class CallChannels {
 
   /** `Codec.encode` of something that belongs to the call: arguments, a value of one of its channels. */
   encode(value: unknown, path: string, transferList: Transferable[]): unknown {
-    const passed = this.passed.size, before = this.#all["~enter"](this);
+    const passed = this.passed?.size ?? 0, before = this.#all["~enter"](this);
     try {
       return this.#codec.encode(value, path, transferList);
     } catch (error) {
       // The other side will never hear of those.
-      for (const crossing of [...this.passed.values()].slice(passed)) crossing.drop();
+      for (const crossing of [...this.passed?.values() ?? []].slice(passed)) crossing.drop();
       throw error;
     } finally {
       this.#all["~enter"](before);
@@ -291,6 +292,7 @@ export class CallChannels {
   end(): void {
     if (this.ended) return;
     this.ended = true;
+    if (this.crossings === null) return;
     for (const crossing of [...this.crossings]) crossing.endCall();
   }
 }
@@ -369,8 +371,8 @@ export class Crossing implements Lane {
 
   #remove(): void {
     this.#all["~forget"](this);
-    this.scope.crossings.delete(this);
-    if (this.origin !== undefined) this.scope.passed.delete(this.origin);
+    this.scope.crossings?.delete(this);
+    if (this.origin !== undefined) this.scope.passed?.delete(this.origin);
   }
 }
 

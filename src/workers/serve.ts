@@ -12,6 +12,7 @@
 //  2. A name from outside is looked up in a Map, and nowhere else.
 //  3. The channels of a call are ended after its result was encoded, and before the reply is posted.
 
+import { isThenable } from "../_kernel/foreign.ts";
 import { isGenerator } from "../_kernel/generator.ts";
 import { WaitList, type WaitOwner } from "../_kernel/wait_list.ts";
 import { refuse, Waiter } from "../_kernel/waiter.ts";
@@ -187,11 +188,20 @@ class Served implements LinkOwner, WaitOwner {
     return true;
   }
 
-  async #run(call: Call, fn: AnyFunction, args: unknown[]): Promise<unknown> {
-    const given = await fn(...args);
-    if (!isGenerator(given)) return given;
-    const output = await this.#askOutput(call, given);
-    return drive(given, output, call.task.signal);
+  /** Runs the function. What it gives at once needs no promise. */
+  #run(call: Call, fn: AnyFunction, args: unknown[]): unknown {
+    const given = fn(...args);
+    if (isThenable(given)) return this.#settle(call, given);
+    return isGenerator(given) ? this.#drain(call, given) : given;
+  }
+
+  async #settle(call: Call, given: PromiseLike<unknown>): Promise<unknown> {
+    const value = await given;
+    return isGenerator(value) ? await this.#drain(call, value) : value;
+  }
+
+  async #drain(call: Call, body: AsyncGenerator | Generator): Promise<unknown> {
+    return await drive(body, await this.#askOutput(call, body), call.task.signal);
   }
 
   /** Asks where the values go. */

@@ -121,7 +121,7 @@ export class Thread implements WaitOwner, LinkOwner, TimerTarget {
   }
 
   /** Runs a function in it; a place must be taken, which it gives back. */
-  async call(
+  call(
     name: string,
     args: readonly unknown[],
     output: StreamEnd | null,
@@ -132,14 +132,17 @@ export class Thread implements WaitOwner, LinkOwner, TimerTarget {
       this.#leave();
       return refused;
     }
-    const flight = this.#takeOff(name, args, output);
+    let flight: Flight;
     try {
-      return await flight.waiter.parkAs(context, this.#calls, options);
+      flight = this.#takeOff(name, args, output);
     } catch (error) {
+      return Promise.reject(error);
+    }
+    return flight.waiter.parkAs(context, this.#calls, options).then(undefined, (error) => {
       // A reply or a crash has taken it out; else the wait was cancelled.
       if (!this.#flights.has(flight.id)) throw error;
-      return await this.#kill(flight, error);
-    }
+      return this.#kill(flight, error);
+    });
   }
 
   /** Ends it now; a call that is still in flight fails. */

@@ -8,7 +8,7 @@
  */
 
 import { Channel, DeadlockError, sleep } from "../../mod.ts";
-import { type WorkerPool, workers, type WorkersOptions } from "../../src/workers/mod.ts";
+import { serve, type WorkerPool, workers, type WorkersOptions } from "../../src/workers/mod.ts";
 import type * as tasks from "./_tasks.ts";
 
 type Tasks = typeof tasks;
@@ -64,6 +64,27 @@ const PROGRAMS: Record<string, () => Promise<void> | void> = {
     await shop.call.double(1);
     const error = await new Channel().receive().catch((error) => error);
     console.log(error instanceof DeadlockError);
+  },
+  // Without AsyncLocalStorage, as in a browser: what is ambient is known until the first await only.
+  alone: async () => {
+    process.getBuiltinModule = undefined as never;
+    const tasks = {
+      async work(n: number): Promise<number> {
+        if (n === 1) await sleep(20);
+        if (n === 2) throw new Error("two");
+        if (n === 3) await sleep(3_600_000);
+        return n;
+      },
+    };
+    const spawn = (): MessagePort => {
+      const { port1, port2 } = new MessageChannel();
+      serve(tasks, { port: port2 });
+      return port1;
+    };
+    await using shop = workers<typeof tasks>({ spawn, size: 2 });
+    // One worker has come to its second item, when the other one fails at its own.
+    const error = await shop.map("work", [1, 0, 3, 2]).catch((error) => error);
+    console.log(error.message, shop.busy);
   },
   web: async () => {
     const spawn = () => new Worker(new URL(url), { type: "module" });

@@ -322,6 +322,10 @@ test("process ends when its workers could not start", async () => {
   assertEquals([code, stdout], [0, "WorkerCrashed true"]);
 });
 
+test("process without AsyncLocalStorage ends a map at its first failure, whichever items run", async () => {
+  await assertEnds("alone", "two 0");
+});
+
 test("process that may not read the worker's file hears of it as a crash", async () => {
   if (!("Deno" in globalThis)) return;
   // Not by node:child_process, which on Deno gives a child the rights of its parent.

@@ -24,6 +24,7 @@ import {
   spawn,
   TimeoutError,
 } from "../../mod.ts";
+import { NotTransferableError } from "../../src/errors.ts";
 import { transfer, WorkerCall, workers, type WorkersOptions } from "../../src/workers/mod.ts";
 import { gate } from "../gate.ts";
 import { noLeaks } from "../leaks.ts";
@@ -134,6 +135,50 @@ test("WorkerPool.call refuses what cannot be posted, there and back, and goes on
   assertEquals([there.path, back.path], ["args[0].a.b", "result.a.b"]);
   assertEquals(await pool.call.echo(1), 1);
   assertEquals([pool.busy, pool.restarts, pool.threads], [0, 0, 1]);
+});
+
+test("WorkerPool.call moves what is marked in one of many calls, though another cannot be posted", async () => {
+  const functions = { size: (value: Uint8Array | object) => (value as Uint8Array).byteLength };
+  await using pool = servedHere(functions, { concurrency: 4 });
+  assertEquals(await pool.call.size({}), undefined);
+  const [one, other] = [new Uint8Array(1), new Uint8Array(2)];
+  const calls = [
+    pool.call.size(new Uint8Array(3)),
+    pool.call.size(transfer(one)),
+    // On Deno a post that fails moves things all the same.
+    pool.call.size("Deno" in globalThis ? () => {} : new Proxy({}, {})),
+    pool.call.size(transfer(other)),
+  ];
+  await joinAll(calls);
+  assertEquals(calls.map(({ value }) => value), [3, 1, undefined, 2]);
+  assertInstanceOf(calls[2]!.error, NotTransferableError);
+  assertEquals([one.byteLength, other.byteLength], [0, 0]);
+});
+
+test("WorkerPool.call takes what a function gives at once, later, or as a thenable", async () => {
+  const list = function* (): Generator<number, string> {
+    yield 1;
+    return "end";
+  };
+  const functions = {
+    now: () => 1,
+    later: () => Promise.resolve(2),
+    thenable: () => ({ then: (done: (value: number) => void) => done(3) }),
+    throws: (): number => {
+      throw new OwnError("no", 4);
+    },
+    list,
+    listLater: () => Promise.resolve(list()),
+  };
+  await using pool = servedHere(functions);
+  assertEquals([await pool.call.now(), await pool.call.later()], [1, 2]);
+  assertEquals(await pool.call.thenable(), 3 as never);
+  assertEquals((await rejection(pool.call.throws()) as Error).message, "no");
+  for (const call of [pool.call.list(), pool.call.listLater()]) {
+    const values: number[] = [];
+    for await (const value of call) values.push(value);
+    assertEquals([values, await call], [[1], "end"]);
+  }
 });
 
 test("WorkerPool.call refuses what is too large, there and back", async () => {
@@ -335,6 +380,61 @@ test("WorkerPool.map() gives the results in the order of the items", async () =>
     yield* [1, 2];
   }
   assertEquals(await pool.map("square", source()), [1, 4]);
+});
+
+test("WorkerPool.map() takes turns with another one, item by item", async () => {
+  const came: string[] = [];
+  await using pool = servedHere({ note: (name: string) => void came.push(name) });
+  await Promise.all([
+    pool.map("note", ["a1", "a2", "a3"]),
+    pool.map("note", ["b1", "b2", "b3", "b4"]),
+  ]);
+  assertEquals(came, ["a1", "b1", "a2", "b2", "a3", "b3", "b4"]);
+});
+
+test("WorkerPool.map() lets a call that waits go before its next item", async () => {
+  const { functions, open, log } = seen();
+  await using pool = servedHere(functions);
+  const mapped = pool.map("work", ["a", "b"]);
+  await until(() => log.length === 1);
+  const call = pool.call.work("c");
+  for (const name of ["a", "b", "c"]) open(name);
+  assertEquals([await mapped, await call], [["a", "b"], "c"]);
+  assertEquals(log.filter((line) => line.startsWith("begins")), [
+    "begins a",
+    "begins c",
+    "begins b",
+  ]);
+});
+
+test("WorkerPool.map() reads a list as it goes: what comes to it meanwhile, holes, promises", async () => {
+  const list: Array<number | undefined | Promise<number>> = [1, 2];
+  list.length = 3;
+  const double = (n: number | undefined): number | undefined => {
+    if (n === 2) list.push(4, Promise.resolve(5));
+    return n === undefined ? undefined : n * 2;
+  };
+  await using pool = servedHere({ double }, { size: 2 });
+  assertEquals(await pool.map("double", list as number[]), [2, 4, undefined, 8, 10]);
+});
+
+test("WorkerPool.map() does not read what comes to a list whose last item runs", async () => {
+  const list = [1, 2];
+  const double = (n: number): number => {
+    if (n === 1) list.push(3);
+    return n * 2;
+  };
+  await using pool = servedHere({ double }, { size: 2 });
+  assertEquals(await pool.map("double", list), [2, 4]);
+});
+
+test("WorkerPool.map() holds no place while it waits for an item", async () => {
+  await using pool = servedHere({ double: (n: number) => n * 2 });
+  const item = gate<number>();
+  const late = pool.map("double", [item.promise] as unknown as number[]);
+  assertEquals(await pool.map("double", [1, 2]), [2, 4]);
+  item.open(3);
+  assertEquals(await late, [6]);
 });
 
 test("WorkerPool.map() rejects with the first failure in time and kills the rest", async () => {
