@@ -20,6 +20,7 @@
 // hangs behind a pending next() which then eats a value.
 
 import { runOutside } from "./_kernel/current.ts";
+import { END, LeavableIterator } from "./_kernel/leavable.ts";
 import { Ring } from "./_kernel/ring.ts";
 import {
   delist,
@@ -43,7 +44,6 @@ const CHUNK = 2;
 const SENT: Promise<void> = Promise.resolve();
 const EMPTY: { readonly state: "empty" } = Object.freeze({ state: "empty" });
 const CLOSED: { readonly state: "closed" } = Object.freeze({ state: "closed" });
-const END: IteratorReturnResult<undefined> = Object.freeze({ done: true, value: undefined });
 const SENT_CASE: Selected<void> = Object.freeze({ value: undefined, done: false });
 const CANNOT_SEND = "Cannot send to a closed channel";
 
@@ -817,7 +817,7 @@ class SendCase<T> implements SelectCase<void> {
 }
 
 /** Iterates over a channel: values, or chunks of them. */
-class ChannelIterator<T, R> implements AsyncIterableIterator<R>, AsyncDisposable {
+class ChannelIterator<T, R> extends LeavableIterator<R> {
   readonly mode: number;
   readonly max: number;
   readonly #channel: Channel<T>;
@@ -828,6 +828,7 @@ class ChannelIterator<T, R> implements AsyncIterableIterator<R>, AsyncDisposable
   #more: Waiter[] | null = null;
 
   constructor(channel: Channel<T>, mode: number, max: number, closeOnReturn: boolean) {
+    super();
     this.#channel = channel;
     this.mode = mode;
     this.max = max;
@@ -851,11 +852,6 @@ class ChannelIterator<T, R> implements AsyncIterableIterator<R>, AsyncDisposable
     return Promise.resolve(END);
   }
 
-  async throw(error?: unknown): Promise<IteratorResult<R, undefined>> {
-    await this.return();
-    throw error;
-  }
-
   /** Remembers a `next()` that is about to wait. */
   parked(waiter: Waiter): void {
     if (this.#waiting === null || this.#waiting.settled) {
@@ -865,14 +861,6 @@ class ChannelIterator<T, R> implements AsyncIterableIterator<R>, AsyncDisposable
     if (this.#more === null) this.#more = [];
     else if (this.#more[0]!.settled) this.#more = this.#more.filter((other) => !other.settled);
     this.#more.push(waiter);
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.return();
   }
 }
 

@@ -18,6 +18,7 @@
 
 import { Context, contextTravels, currentContext, ROOT, runIn } from "./_kernel/current.ts";
 import { isThenable } from "./_kernel/foreign.ts";
+import { END, LeavableIterator } from "./_kernel/leavable.ts";
 import { WaitList, type WaitOwner } from "./_kernel/wait_list.ts";
 import { refuse, Waiter } from "./_kernel/waiter.ts";
 import { KilledError } from "./errors.ts";
@@ -32,8 +33,6 @@ import {
   type TaskWatcher,
   watchTask,
 } from "./task.ts";
-
-const END: IteratorReturnResult<undefined> = Object.freeze({ done: true, value: undefined });
 
 /** Options of {@linkcode mapStage}. */
 export interface MapStageOptions {
@@ -119,8 +118,7 @@ export function mapStage<A, B>(
 let pull: <A, B>(stage: MapIterator<A, B>) => void;
 let stopAll: <A, B>(stage: MapIterator<A, B>) => Promise<void>;
 
-class MapIterator<A, B>
-  implements AsyncIterableIterator<B>, AsyncDisposable, Pushing<B>, TaskWatcher, WaitOwner {
+class MapIterator<A, B> extends LeavableIterator<B> implements Pushing<B>, TaskWatcher, WaitOwner {
   readonly #fn: (value: A) => unknown;
   readonly #source: AsyncIterable<A> | Iterable<A>;
   readonly #concurrency: number;
@@ -166,6 +164,7 @@ class MapIterator<A, B>
     concurrency: number,
     ordered: boolean,
   ) {
+    super();
     this.#fn = fn;
     this.#source = source;
     this.#concurrency = concurrency;
@@ -201,11 +200,6 @@ class MapIterator<A, B>
     throw this.#error;
   }
 
-  async throw(error?: unknown): Promise<IteratorResult<B, undefined>> {
-    await this.return();
-    throw error;
-  }
-
   /** One call at a time needs no task beside the one of the producer that asks. */
   "~pushTo"(sink: Sink<B>): Promise<void> | false {
     if (this.#concurrency > 1 || this.#context !== null || this.#ended) return false;
@@ -216,14 +210,6 @@ class MapIterator<A, B>
   /** "MapStage". */
   get [Symbol.toStringTag](): string {
     return "MapStage";
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.return();
   }
 
   /** A call has ended. */

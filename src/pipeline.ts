@@ -20,6 +20,7 @@
 // through the stages: a stage could swallow them, and its successors work on in vain.
 
 import { Context, currentContext, ROOT, runIn } from "./_kernel/current.ts";
+import { END, LeavableIterator } from "./_kernel/leavable.ts";
 import { refuse } from "./_kernel/waiter.ts";
 import type { Channel } from "./channel.ts";
 import { isKilled, KilledError } from "./errors.ts";
@@ -27,8 +28,6 @@ import { type Leavable, ProducedIterator, Producer, type ProducerOwner } from ".
 import { until } from "./until.ts";
 
 const CAPACITY = 16;
-
-const END: IteratorReturnResult<undefined> = Object.freeze({ done: true, value: undefined });
 
 /** What a pipeline can start from. */
 export type PipelineSource<T> =
@@ -216,7 +215,7 @@ export function pipeline(source: PipelineSource<unknown>, ...rest: unknown[]): P
 }
 
 /** The pipeline, to which its stages and its source tell their failures. */
-class StagedPipeline<T> implements Pipeline<T>, ProducerOwner {
+class StagedPipeline<T> extends LeavableIterator<T> implements Pipeline<T>, ProducerOwner {
   readonly #open: Opener;
   readonly #stages: Array<Stage<unknown, unknown>>;
   readonly #capacity: number;
@@ -242,6 +241,7 @@ class StagedPipeline<T> implements Pipeline<T>, ProducerOwner {
     this.#abort(error);
 
   constructor(open: Opener, stages: Array<Stage<unknown, unknown>>, capacity: number) {
+    super();
     this.#open = open;
     this.#stages = stages;
     this.#capacity = capacity;
@@ -274,19 +274,6 @@ class StagedPipeline<T> implements Pipeline<T>, ProducerOwner {
     this.#error = undefined;
     this.#failed = false;
     throw error;
-  }
-
-  async throw(error?: unknown): Promise<IteratorResult<T, undefined>> {
-    await this.return();
-    throw error;
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.return();
   }
 
   /** What the stages are killed with: not an error of theirs. */

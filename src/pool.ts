@@ -18,6 +18,7 @@
 import { clock } from "./_kernel/clock.ts";
 import { contextsInUse, currentContext, runIn } from "./_kernel/current.ts";
 import { isThenable } from "./_kernel/foreign.ts";
+import { LeavableIterator } from "./_kernel/leavable.ts";
 import { serveAll } from "./_kernel/selectable.ts";
 import { reportUnhandled } from "./_kernel/unhandled.ts";
 import { WaitList, type WaitOwner } from "./_kernel/wait_list.ts";
@@ -602,7 +603,7 @@ class Member implements TaskWatcher {
 }
 
 /** The results of a map as an iterator; its feed is a task that begins with the first `next()`. */
-class Imap<R> implements AsyncIterableIterator<R>, AsyncDisposable {
+class Imap<R> extends LeavableIterator<R> {
   readonly #results: Channel<Task>;
   readonly #finished: AsyncIterator<Task>;
   readonly #room: Semaphore;
@@ -617,6 +618,7 @@ class Imap<R> implements AsyncIterableIterator<R>, AsyncDisposable {
     running: Set<Task>,
     feed: () => Promise<void>,
   ) {
+    super();
     this.#results = results;
     this.#finished = results.values();
     this.#room = room;
@@ -650,14 +652,6 @@ class Imap<R> implements AsyncIterableIterator<R>, AsyncDisposable {
     await this.#feeder?.kill();
     await Promise.all([...this.#running].map((task) => task.kill()));
     return { done: true, value: undefined };
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.return();
   }
 }
 

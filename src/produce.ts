@@ -15,6 +15,7 @@
 // Source: Kotlin's produce, Trio's as_safe_channel: a generator that is driven by its consumer would
 // run in, and be killed with, whatever task happens to ask for the next value.
 
+import { END, LeavableIterator } from "./_kernel/leavable.ts";
 import type { SelectCase } from "./_kernel/selectable.ts";
 import { streamOf } from "./_kernel/stream.ts";
 import { reportUnhandled } from "./_kernel/unhandled.ts";
@@ -23,8 +24,6 @@ import { Channel, type ChannelReceiveResult, type Receiver } from "./channel.ts"
 import { KilledError } from "./errors.ts";
 import { spawn } from "./spawn.ts";
 import { currentTask, type Task, watchTask } from "./task.ts";
-
-const END: IteratorReturnResult<undefined> = Object.freeze({ done: true, value: undefined });
 
 /** Options of {@linkcode produce}. */
 export interface ProduceOptions<T = unknown> {
@@ -344,7 +343,7 @@ class ProducedReceiver<T> implements Receiver<T>, AsyncDisposable {
  * Iterates over a producer: values, or chunks of them. Whatever ends it stops the producer, and
  * waits for its clean-up. For {@linkcode produce} and `pipeline`.
  */
-export class ProducedIterator<T, R> implements AsyncIterableIterator<R>, AsyncDisposable {
+export class ProducedIterator<T, R> extends LeavableIterator<R> {
   readonly #producer: Producer<T>;
   readonly #inner: AsyncIterableIterator<R>;
   /** Whether it iterates over single values, which can be had without the inner iterator. */
@@ -360,6 +359,7 @@ export class ProducedIterator<T, R> implements AsyncIterableIterator<R>, AsyncDi
 
   /** Creates an iterator of `producer`; `inner` is the one of its channel. */
   constructor(producer: Producer<T>, inner: AsyncIterableIterator<R>, single: boolean) {
+    super();
     this.#producer = producer;
     this.#inner = inner;
     this.#single = single;
@@ -384,22 +384,6 @@ export class ProducedIterator<T, R> implements AsyncIterableIterator<R>, AsyncDi
     this.#left = true;
     await this.#producer.stop();
     return END;
-  }
-
-  /** {@linkcode ProducedIterator.return}, then rejects with `error`. */
-  async throw(error?: unknown): Promise<IteratorResult<R, undefined>> {
-    await this.return();
-    throw error;
-  }
-
-  /** Itself. */
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  /** {@linkcode ProducedIterator.return}. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.return();
   }
 }
 

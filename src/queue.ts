@@ -16,7 +16,8 @@
 // Source: gevent's Queue (task_done, join, peek, shutdown). Here 0 is not "no bound": that has a name.
 
 import { Heap, type HeapItem } from "./_kernel/heap.ts";
-import { END, NEXT, PullIterator } from "./_kernel/pull_iterator.ts";
+import { END } from "./_kernel/leavable.ts";
+import { NEXT, PullIterator } from "./_kernel/pull_iterator.ts";
 import { Ring } from "./_kernel/ring.ts";
 import {
   delist,

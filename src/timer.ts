@@ -8,7 +8,8 @@
  */
 
 import { checkMs, clock, type Timer, type TimerTarget } from "./_kernel/clock.ts";
-import { END, NEXT, PullIterator } from "./_kernel/pull_iterator.ts";
+import { END } from "./_kernel/leavable.ts";
+import { NEXT, PullIterator } from "./_kernel/pull_iterator.ts";
 import {
   delist,
   enlist,

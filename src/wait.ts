@@ -16,6 +16,7 @@
 import { checkSignal } from "./_kernel/abort.ts";
 import { checkMs, clock } from "./_kernel/clock.ts";
 import { ForeignPromise, isThenable } from "./_kernel/foreign.ts";
+import { LeavableIterator } from "./_kernel/leavable.ts";
 import { type Selectable, type SelectCase, serveAll } from "./_kernel/selectable.ts";
 import { WaitList, type WaitOwner } from "./_kernel/wait_list.ts";
 import { refuse, Waiter, type WaiterGroup, type WaitOptions } from "./_kernel/waiter.ts";
@@ -191,7 +192,7 @@ class Many<W extends Waitable> implements WaiterGroup, WaitOwner {
   }
 }
 
-class WaitIterator<W extends Waitable> implements AsyncIterableIterator<W>, AsyncDisposable {
+class WaitIterator<W extends Waitable> extends LeavableIterator<W> {
   readonly #many: Many<W>;
   readonly #options: WaitOptions;
   #deadline = Infinity;
@@ -200,6 +201,7 @@ class WaitIterator<W extends Waitable> implements AsyncIterableIterator<W>, Asyn
   #ended = false;
 
   constructor(many: Many<W>, options: WaitOptions) {
+    super();
     this.#many = many;
     this.#options = options;
   }
@@ -239,14 +241,6 @@ class WaitIterator<W extends Waitable> implements AsyncIterableIterator<W>, Asyn
     this.#many.end();
     this.#many.wake();
     return Promise.resolve({ done: true, value: undefined });
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.return();
   }
 }
 

@@ -12,13 +12,11 @@
 // Dropped: an async generator, whose return() hangs behind a pending next(), and which awaits what it
 // yields, tasks too.
 
+import { END, LeavableIterator } from "./leavable.ts";
 import { refuse, Waiter } from "./waiter.ts";
 
 /** What a waiter of an iterator has as its `payload`: it wants an `IteratorResult`. */
 export const NEXT: unique symbol = Symbol("next");
-
-/** The end of an iteration. */
-export const END: IteratorReturnResult<undefined> = Object.freeze({ done: true, value: undefined });
 
 /** What is iterated over. */
 export interface PullSource<R> {
@@ -29,13 +27,14 @@ export interface PullSource<R> {
 }
 
 /** The iterator. */
-export class PullIterator<R> implements AsyncIterableIterator<R>, AsyncDisposable {
+export class PullIterator<R> extends LeavableIterator<R> {
   readonly #verb: string;
   readonly #source: PullSource<R>;
   #waiting: Waiter[] = [];
   #ended = false;
 
   constructor(verb: string, source: PullSource<R>) {
+    super();
     this.#verb = verb;
     this.#source = source;
   }
@@ -63,13 +62,5 @@ export class PullIterator<R> implements AsyncIterableIterator<R>, AsyncDisposabl
     }
     this.#waiting = [];
     return Promise.resolve(END);
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.return();
   }
 }

@@ -20,7 +20,7 @@
 import { clock } from "../_kernel/clock.ts";
 import { currentContext } from "../_kernel/current.ts";
 import { showAsText } from "../_kernel/inspect.ts";
-import { END } from "../_kernel/pull_iterator.ts";
+import { END } from "../_kernel/leavable.ts";
 import {
   delist,
   enlist,

@@ -11,7 +11,7 @@
 //  1. The length is looked at before anything is allocated for the frame.
 //  2. A frame is taken whole or not at all, its length included.
 
-import { END } from "../_kernel/pull_iterator.ts";
+import { END } from "../_kernel/leavable.ts";
 import type { WaitOptions } from "../_kernel/waiter.ts";
 import { BrokenError } from "../errors.ts";
 import { checkCount } from "./address.ts";

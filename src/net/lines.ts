@@ -11,7 +11,7 @@
 //  1. Each byte is searched once per read: a line that comes in many chunks takes linear time.
 //  2. A line is taken whole or not at all: what a cancelled read has seen stays for the next reader.
 
-import { END } from "../_kernel/pull_iterator.ts";
+import { END } from "../_kernel/leavable.ts";
 import type { WaitOptions } from "../_kernel/waiter.ts";
 import { BrokenError } from "../errors.ts";
 import { checkCount } from "./address.ts";

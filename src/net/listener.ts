@@ -16,7 +16,8 @@ import { clock, type Timer, type TimerTarget } from "../_kernel/clock.ts";
 import { runOutside } from "../_kernel/current.ts";
 import { hostCall } from "../_kernel/host_call.ts";
 import { showAsText } from "../_kernel/inspect.ts";
-import { END, NEXT, PullIterator } from "../_kernel/pull_iterator.ts";
+import { END } from "../_kernel/leavable.ts";
+import { NEXT, PullIterator } from "../_kernel/pull_iterator.ts";
 import {
   delist,
   enlist,

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { END } from "../_kernel/pull_iterator.ts";
+import { END } from "../_kernel/leavable.ts";
 import type { WaitOptions } from "../_kernel/waiter.ts";
 import type { Chunks, Taker, WAIT } from "./chunks.ts";
 

@@ -13,11 +13,10 @@
 //  3. It is closed when the call has ended: by the worker, in order behind the values, or here if no worker
 //     has said how they end.
 
+import { END, LeavableIterator } from "../_kernel/leavable.ts";
 import { Channel, type Receiver } from "../channel.ts";
 import { createTask, observeTask, Task, type TaskWatcher, watchTask } from "../task.ts";
 import type { StreamEnd } from "./thread.ts";
-
-const END: IteratorReturnResult<undefined> = Object.freeze({ done: true, value: undefined });
 
 /** The names of the functions of a module. */
 export type FunctionNames<M> =
@@ -96,7 +95,7 @@ let setOutput: (call: WorkerStream<unknown, unknown>, output: CallOutput) => voi
  * const { port1, port2 } = new MessageChannel();
  * const tasks = { nap: (ms: number) => sleep(ms) };
  * serve(tasks, { port: port2 });
- * await using pool = workers<typeof tasks>({ spawn: () => port1 });
+ * await using pool = workers<typeof tasks>({ spawn: () => port1, size: 1 });
  * const call = pool.call.nap(60_000);
  * assertEquals(await call.join({ timeout: 20 }), false);
  * assertEquals([await call.kill(), call.state], [true, "killed"]);
@@ -128,7 +127,7 @@ export class WorkerCall<T = unknown> extends Task<T> {}
  * };
  * const { port1, port2 } = new MessageChannel();
  * serve(tasks, { port: port2 });
- * await using pool = workers<typeof tasks>({ spawn: () => port1 });
+ * await using pool = workers<typeof tasks>({ spawn: () => port1, size: 1 });
  * const call = pool.call.upTo(3);
  * const seen: number[] = [];
  * for await (const n of call) seen.push(n);
@@ -214,7 +213,7 @@ class CallOutput implements StreamEnd, TaskWatcher {
 }
 
 /** Iterates over the values of a call, and ends the call with itself. */
-class StreamIterator<T> implements AsyncIterableIterator<T>, AsyncDisposable {
+class StreamIterator<T> extends LeavableIterator<T> {
   readonly #call: WorkerStream<T>;
   readonly #output: Receiver<T>;
   readonly #inner: AsyncIterableIterator<T>;
@@ -226,6 +225,7 @@ class StreamIterator<T> implements AsyncIterableIterator<T>, AsyncDisposable {
   };
 
   constructor(call: WorkerStream<T>, output: Receiver<T>) {
+    super();
     this.#call = call;
     this.#output = output;
     this.#inner = output.values();
@@ -246,18 +246,5 @@ class StreamIterator<T> implements AsyncIterableIterator<T>, AsyncDisposable {
     // What its clean-up throws would be lost.
     if (!ended && this.#call.state === "failed") throw this.#call.error;
     return END;
-  }
-
-  async throw(error?: unknown): Promise<IteratorResult<T, undefined>> {
-    await this.return();
-    throw error;
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.return();
   }
 }

@@ -32,6 +32,7 @@ import {
   reviveError,
   type WireError,
 } from "./error_wire.ts";
+import { isProxy } from "./port.ts";
 import { hasMoved, isMarked, isPort, move, tagOf } from "./transfer.ts";
 
 /** How deep a value may be nested: hosts clone by recursion. */
@@ -91,6 +92,11 @@ export function makeCodec(options: CodecOptions): Codec {
   return new ValueCodec(options);
 }
 
+/** Whether a message that was encoded carries errors or channels. */
+export function hasSpecials(message: unknown): boolean {
+  return Array.isArray(message) && message.length === 2;
+}
+
 class ValueCodec implements Codec {
   readonly #options: CodecOptions;
   readonly #classes: ErrorClasses;
@@ -142,6 +148,24 @@ const BASIC: readonly object[] = [Date, RegExp, Number, String, Boolean, BigInt]
   it.prototype
 );
 
+/** The classes of views, by name. */
+const VIEWS: ReadonlyMap<string, new (buffer: ArrayBufferLike) => ArrayBufferView> = new Map(
+  [
+    BigInt64Array,
+    BigUint64Array,
+    DataView,
+    Float32Array,
+    Float64Array,
+    Int16Array,
+    Int32Array,
+    Int8Array,
+    Uint16Array,
+    Uint32Array,
+    Uint8Array,
+    Uint8ClampedArray,
+  ].map((it) => [it.name, it as new (buffer: ArrayBufferLike) => ArrayBufferView]),
+);
+
 /** How many more objects `plainBytes` looks at. */
 let left = 0;
 
@@ -171,7 +195,7 @@ function partBytes(value: unknown, depth: number): number {
 }
 
 function objectBytes(value: object, depth: number): number {
-  if (--left < 0 || depth > DEEPEST_PLAIN) return -1;
+  if (--left < 0 || depth > DEEPEST_PLAIN || isProxy(value)) return -1;
   let bytes = 16;
   const prototype: object | null = Object.getPrototypeOf(value);
   if (prototype === Object.prototype) {
@@ -197,7 +221,7 @@ function objectBytes(value: object, depth: number): number {
     const { buffer } = value;
     // A detached one has no bytes, and shared memory is not counted: the walk knows.
     if (!(buffer instanceof ArrayBuffer) || buffer.byteLength === 0) return -1;
-    if (value instanceof Uint8Array && isSmallPart(value)) return -1;
+    if (isSmallPart(value)) return -1;
     return isMarked(buffer) || hasMoved(buffer) ? -1 : buffer.byteLength;
   }
   return prototype !== null && cloned.has(prototype) && !isMarked(value) ? bytes : -1;
@@ -314,6 +338,9 @@ class Walk {
       );
     }
     if (!this.#count(16)) return TOO_LARGE;
+    if (!this.#lenient && isProxy(value)) {
+      return this.#refuse("a Proxy must be copied first, since no host clones it", "one");
+    }
     const prototype: object | null = Object.getPrototypeOf(value);
     if (prototype === null || isObjectPrototype(prototype)) {
       return isChannelLike(value) ? this.#channel(value) : this.#record(value);
@@ -413,10 +440,10 @@ class Walk {
   #buffer(value: object, buffer: ArrayBufferLike): unknown {
     if (!(buffer instanceof ArrayBuffer)) return this.#see(value, value);
     if (isMarked(buffer) || hasMoved(buffer)) return this.#movable(buffer, value);
-    if (value instanceof Uint8Array && isSmallPart(value)) {
+    if (ArrayBuffer.isView(value) && isSmallPart(value)) {
       this.special = true;
       if (!this.#copies) return value;
-      return this.#count(value.length) ? this.#see(value, new Uint8Array(value)) : TOO_LARGE;
+      return this.#count(value.byteLength) ? this.#see(value, partOf(value)) : TOO_LARGE;
     }
     return this.#count(buffer.byteLength) ? this.#see(value, value) : TOO_LARGE;
   }
@@ -505,8 +532,14 @@ class Walk {
 }
 
 /** Whether it views a small part of a buffer, all of which would be cloned with it. */
-function isSmallPart(view: Uint8Array): boolean {
-  return 2 * view.byteLength < view.buffer.byteLength;
+function isSmallPart(view: ArrayBufferView): boolean {
+  return 2 * view.byteLength < view.buffer.byteLength && VIEWS.has(tagOf(view));
+}
+
+/** A copy of what it shows. */
+function partOf(view: ArrayBufferView): ArrayBufferView {
+  const { buffer, byteOffset, byteLength } = view;
+  return new (VIEWS.get(tagOf(view))!)(buffer.slice(byteOffset, byteOffset + byteLength));
 }
 
 function isChannelLike(value: object): boolean {

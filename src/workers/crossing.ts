@@ -118,7 +118,7 @@ export class Crossings {
     const what = nameOf(candidate);
     if (scope === null) throw refused(path, `${what} must belong to a call, got none`);
     const far = farEndOf(candidate);
-    if (far !== undefined && far.lane.crosses(this)) {
+    if (far !== undefined && far.lane.belongsTo(scope)) {
       if (far.released) throw refused(path, `${what} must not have ended, got one that has`);
       return [far.lane.id];
     }
@@ -347,8 +347,8 @@ export class Crossing implements Lane {
     if (early || this.scope.ended) this.#remove();
   }
 
-  crosses(link: object): boolean {
-    return link === this.#all;
+  belongsTo(call: object): boolean {
+    return call === this.scope;
   }
 
   /** Posts nothing more. */

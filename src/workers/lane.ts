@@ -40,8 +40,8 @@ export interface Flow {
 export interface Lane {
   /** The number of the channel. */
   readonly id: number;
-  /** Whether it crosses this link, of all that there may be. */
-  crosses(link: object): boolean;
+  /** Whether it was carried by this call, of all on all links. */
+  belongsTo(call: object): boolean;
   /** Posts the record `[kind, id, ...rest]`. */
   post(kind: string, rest: readonly unknown[], transferList?: Transferable[]): void;
   /** Encodes a value that belongs to the same call as the channel. @throws If it cannot be posted. */

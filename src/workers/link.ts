@@ -150,18 +150,27 @@ export class Link implements CrossingLink, PortSink {
     this.ignored++;
   }
 
+  /** Posts all in order. What moves travels alone: on Deno a post that fails has moved it all the same. */
   #send(records: Array<readonly unknown[]>, transfers: Transferable[][] | null): void {
+    if (transfers === null) return this.#post(records, NOTHING_MOVES);
+    let from = 0;
+    records.forEach((record, at) => {
+      const moves = transfers[at];
+      if (moves === undefined) return;
+      if (from < at) this.#post(records.slice(from, at), NOTHING_MOVES);
+      this.#post([record], moves);
+      from = at + 1;
+    });
+    if (from < records.length) this.#post(records.slice(from), NOTHING_MOVES);
+  }
+
+  #post(records: Array<readonly unknown[]>, transferList: Transferable[]): void {
     try {
-      this.#port.post(records, transfers === null ? NOTHING_MOVES : transfers.flat());
+      this.#port.post(records, transferList);
     } catch (error) {
-      // One is to blame. A failed post has moved nothing, so the others can be posted again.
+      // One is to blame; the others can be posted again.
       if (records.length === 1) this.#owner["~refused"](records[0]!, error);
-      else {
-        records.forEach((record, at) => {
-          const moves = transfers?.[at];
-          this.#send([record], moves === undefined ? null : [moves]);
-        });
-      }
+      else for (const record of records) this.#post([record], NOTHING_MOVES);
     }
   }
 }

@@ -17,6 +17,7 @@ import { delist, enlist } from "../_kernel/selectable.ts";
 import { WaitList, type WaitOwner } from "../_kernel/wait_list.ts";
 import { refuse, Waiter, type WaitOptions } from "../_kernel/waiter.ts";
 import { ChannelClosedError } from "../errors.ts";
+import { hasSpecials } from "./codec.ts";
 import { END, type Flow, type Lane, type Reason, VALUES } from "./lane.ts";
 
 const SENT: Promise<void> = Promise.resolve();
@@ -71,14 +72,18 @@ export class Outbox<T> implements Flow {
     if (this.#closed !== null) throw this.#closeError(value);
     // Before the value is looked at: its getters may send as well.
     this.#credit--;
+    let message: unknown;
     try {
-      this.#encoded.push(this.#lane.encode(value, this.#transferList));
+      message = this.#lane.encode(value, this.#transferList);
     } catch (error) {
       this.#credit++;
       throw error;
     }
-    // Half a window at once, so that the other side works on it while the second one fills.
-    if (this.#credit === 0 || this.#encoded.length * 2 >= this.#window) this.flush();
+    this.#encoded.push(message);
+    // Half a window at once, so that the other side works on it while the second one fills. What carries a
+    // channel is not collected: the end of that channel is told at once, and must come behind it.
+    const full = this.#credit === 0 || this.#encoded.length * 2 >= this.#window;
+    if (full || hasSpecials(message)) this.flush();
     else if (this.#encoded.length === 1) this.#lane.flushSoon(this);
   }
 

@@ -28,16 +28,17 @@ import { type ImapOptions, Pool } from "../pool.ts";
 import { spawn } from "../spawn.ts";
 import { killTask, observeTask, type Task } from "../task.ts";
 import { type Calls, makeCall, type PlainNames, type StreamOptions } from "./calls.ts";
-import type { ErrorClass } from "./error_wire.ts";
+import { type ErrorClass, ErrorClasses } from "./error_wire.ts";
 import { hardwareThreads, portOf, startThread, type WorkerLike, type WorkerPort } from "./port.ts";
 import { type Caller, refuseCaller, type StreamEnd, Thread, type ThreadOwner } from "./thread.ts";
 
-/** Names that no function has on the wire: they mean something to every object, or to `await`. */
+/** Names that no function has on the wire: they mean something to every object, `await` or `JSON`. */
 export const RESERVED: ReadonlySet<string> = new Set([
   "__proto__",
   "constructor",
   "prototype",
   "then",
+  "toJSON",
 ]);
 
 /** How many crashes a pool survives. */
@@ -82,7 +83,7 @@ export interface WorkersOptions {
 /** How to make a worker where the pool does not. */
 export interface SpawnOption {
   /**
-   * Makes one worker: a `Worker` of the web, which bundlers find in your code, one of
+   * Makes one worker, a new one each time: a `Worker` of the web, which bundlers find in your code, one of
    * `node:worker_threads`, or a `MessagePort` whose other end is served.
    */
   spawn: () => WorkerLike;
@@ -121,7 +122,7 @@ export interface MapOptions {
  * // workers<typeof import("./tasks.ts")>(new URL("./tasks.ts", import.meta.url)).
  * const { port1, port2 } = new MessageChannel();
  * serve(tasks, { port: port2 });
- * await using pool = workers<typeof tasks>({ spawn: () => port1 });
+ * await using pool = workers<typeof tasks>({ spawn: () => port1, size: 1 });
  * assertEquals(await pool.call.double(21), 42);
  * assertEquals(await pool.map("double", [1, 2, 3]), [2, 4, 6]);
  * ```
@@ -203,6 +204,9 @@ export class WorkerPool<M extends object> implements AsyncDisposable {
       );
     }
     const { size = Math.max(1, hardwareThreads() - 1), concurrency = 1, window = 64 } = options;
+    const { classes = [] } = options;
+    // Now: a thread that has started would be left behind.
+    new ErrorClasses(classes);
     this.size = checkCount("size", size, 1);
     this.#concurrency = checkCount("concurrency", concurrency, 1);
     this.#max = checkCount("restarts.max", restarts.max ?? 3, 0);
@@ -216,7 +220,7 @@ export class WorkerPool<M extends object> implements AsyncDisposable {
     };
     this.#owner = {
       link: {
-        classes: options.classes ?? [],
+        classes,
         maxMessageBytes: checkCount("maxMessageBytes", options.maxMessageBytes ?? 2 ** 26, 1),
         onUndelivered: tell,
       },

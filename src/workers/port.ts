@@ -19,6 +19,9 @@ import { startTimer, stopTimer } from "../_kernel/host.ts";
 /** How long the other side of a port that is not needed any more may take to close. */
 const GOODBYE_MS = 100;
 
+/** Two who speak through one port would take each other's messages, and each other's replies. */
+const taken = new WeakSet<object>();
+
 /** What is used of a worker of the web. */
 export interface WebWorker {
   /** Posts a copy; what is in `transfer` moves. */
@@ -97,6 +100,10 @@ interface ThreadModule {
   readonly parentPort: (HostPort & Emitter) | null;
 }
 
+interface UtilModule {
+  readonly types?: { isProxy?(value: object): boolean };
+}
+
 declare const process: { getBuiltinModule?(id: string): unknown } | undefined;
 declare const WorkerGlobalScope: unknown;
 declare const self: Omit<WebWorker, "terminate"> & { close(): void };
@@ -106,6 +113,12 @@ function threads(): ThreadModule | undefined {
   if (typeof process === "undefined") return undefined;
   return process.getBuiltinModule?.("node:worker_threads") as ThreadModule | undefined;
 }
+
+/** Whether no host clones it; `false` where the host does not say (browsers). */
+export const isProxy: (value: object) => boolean = typeof process === "undefined"
+  ? () => false
+  : (process.getBuiltinModule?.("node:util") as UtilModule | undefined)?.types?.isProxy ??
+    (() => false);
 
 /** How many threads the machine runs at once, 1 if it does not say. */
 export function hardwareThreads(): number {
@@ -136,6 +149,17 @@ export function startThread(url: URL, name: string): WorkerPort {
  * @throws {TypeError} If it is none of the three kinds.
  */
 export function portOf(made: unknown): WorkerPort {
+  if (taken.has(made as object)) {
+    throw new TypeError(
+      "Cannot use worker: spawn must make a new one each time, got the same again",
+    );
+  }
+  const port = openPort(made);
+  taken.add(made as object);
+  return port;
+}
+
+function openPort(made: unknown): WorkerPort {
   const { postMessage, terminate, on, addEventListener } = (made ?? {}) as Partial<
     Record<string, unknown>
   >;
@@ -158,7 +182,13 @@ export function portOf(made: unknown): WorkerPort {
  * @throws {TypeError} If `port` is no message port.
  */
 export function servingPort(port: unknown): ServingPort {
-  if (isMessagePort(port)) return new ChannelPort(port);
+  if (isMessagePort(port)) {
+    if (taken.has(port)) {
+      throw new TypeError("Cannot serve: port must not be in use, got one that is");
+    }
+    taken.add(port);
+    return new ChannelPort(port);
+  }
   throw new TypeError(
     `Cannot serve: port must be a MessagePort, got ${port === null ? "null" : typeof port}`,
   );

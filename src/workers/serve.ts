@@ -280,14 +280,16 @@ async function drive(
     let step = await body.next();
     while (step.done !== true) {
       let failure: { readonly error: unknown } | null = null;
-      if (signal.aborted || !output.trySend(step.value)) {
-        await output.send(step.value, { signal }).catch((error) => {
-          failure = { error };
-        });
+      try {
+        if (signal.aborted || !output.trySend(step.value)) {
+          await output.send(step.value, { signal });
+        }
+      } catch (error) {
+        failure = { error };
       }
       if (failure === null) step = await body.next();
       else {
-        const { error } = failure as { error: unknown };
+        const { error }: { error: unknown } = failure;
         // The reader has left, and there is no one to be told of an error.
         const left = error instanceof ChannelClosedError && output.closed;
         step = left ? await body.return(undefined) : await body.throw(error);

@@ -153,7 +153,10 @@ export class Thread implements WaitOwner, LinkOwner, TimerTarget {
     this.#link?.flush();
     this.#finish();
     this.#owner.ended(this);
-    this.#failAll(error);
+    for (const flight of [...this.#flights.values()]) {
+      // One that was killed too has ended by that, be its own grace over or not.
+      this.#fail(flight, flight.killed === null ? error : flight.killed.reason);
+    }
   }
 
   /** Says whether it keeps the process alive. */

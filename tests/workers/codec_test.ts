@@ -265,6 +265,12 @@ test("Codec copies the part that a small view shows, not the whole buffer", () =
   for (const bytes of [alone, inside]) {
     assertEquals([bytes.length, bytes.buffer.byteLength, bytes[0]], [10, 10, 7]);
   }
+  for (const kind of [Uint8ClampedArray, Float64Array, BigInt64Array, DataView]) {
+    const view: ArrayBufferView = Reflect.construct(kind, [pool.buffer, 8, 1]);
+    const there = codec.encode(view, "value", []) as ArrayBufferView;
+    assertStrictEquals(there.constructor, kind);
+    assertEquals([there.byteLength, there.buffer.byteLength], [view.byteLength, view.byteLength]);
+  }
   const most = pool.subarray(1);
   assertStrictEquals(codec.encode(most, "value", []), most);
   const shared = new Uint8Array(new SharedArrayBuffer(100), 0, 4);
@@ -375,6 +381,9 @@ test("Codec refuses what would not arrive as what it is, with the path to it", (
     new Channel<number>(),
     { receive: () => 1, "~select": {} },
     revoked.proxy,
+    new Proxy({ a: 1 }, {}),
+    new Proxy([1], {}),
+    new Proxy(new Map(), {}),
     {
       get trap() {
         throw new RangeError("no");

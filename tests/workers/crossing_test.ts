@@ -1315,6 +1315,23 @@ test("a worker's own channel crosses in a value, and ends with the call", async 
   assertEquals(own.tryReceive(), { state: "ok", value: 2 });
 });
 
+test("the end of a channel is told behind the value that carries it", async () => {
+  const pair = new Pair("manual");
+  const out = new Channel<unknown>({ capacity: 16 }), passed = new Channel({ capacity: 16 });
+  const far = pair.pass(out), farPassed = pair.pass(passed);
+  const cancelled = new Channel({ capacity: 16 }), closed = new Channel({ capacity: 16 });
+  for (const value of [1, farPassed, cancelled, closed, 2]) assert(far.trySend(value));
+  farPassed.cancel();
+  cancelled.cancel(new RangeError("no more"));
+  closed.close();
+  await pair.settle();
+  out.close();
+  const [one, same, first, second, two] = await all(out) as [1, unknown, Channel<1>, Channel<1>, 2];
+  assertEquals([one, two, second.closed, pair.main.ignored], [1, 2, true, 0]);
+  assertStrictEquals(same, passed);
+  await assertRejects(() => first.receive(), RangeError, "no more");
+});
+
 test("a channel of one worker can be passed on to another", async () => {
   const one = new Pair(), two = new Pair();
   const own = new Channel<number>({ capacity: 4 });

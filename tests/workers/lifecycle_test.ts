@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Channel, joinAll, sleep } from "../../mod.ts";
 import {
+  serve,
   type WorkerCall,
   WorkerCrashed,
   type WorkerPool,
@@ -75,6 +76,19 @@ test("WorkerPool fails the other calls of a thread that it ends, and names them"
   assertEquals([error.worker, error.calls, spin.state], [1, ["nap"], "killed"]);
   assert(error.message.includes("spin did not end within 50 ms of its kill"), error.message);
   assertEquals([await shop.call.double(2), shop.restarts], [4, 0]);
+});
+
+test("WorkerCall that was killed is killed, also by the end of another one's grace", async () => {
+  await using shop = await pool({ graceMs: 400, concurrency: 2 });
+  await shop.call.double(1);
+  const first = shop.call.tidy(3_600_000), second = shop.call.tidy(3_600_000);
+  while (shop.busy < 2) await sleep(5);
+  await sleep(50);
+  const end = first.kill();
+  await sleep(200);
+  await second.kill();
+  await end;
+  assertEquals([first.state, second.state], ["killed", "killed"]);
 });
 
 // -- Crashes --
@@ -216,6 +230,15 @@ test("WorkerPool fails when spawn throws, or gives something else", async () => 
     const error = await crash(shop.call.double(1));
     assert(String(error.cause).includes("it must be a Worker or a MessagePort"));
   }
+});
+
+test("WorkerPool fails when spawn gives the same port again", async () => {
+  const { port1, port2 } = new MessageChannel();
+  serve({ nap: (ms: number) => sleep(ms) }, { port: port2 });
+  await using shop = workers<Tasks>({ spawn: () => port1, size: 2 });
+  void shop.call.nap(3_600_000);
+  const error = await crash(shop.call.nap(3_600_000));
+  assert(error.message.includes("spawn must make a new one each time"), error.message);
 });
 
 test("WorkerPool.close() while its workers start leaves no thread", async () => {

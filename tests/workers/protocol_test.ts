@@ -334,7 +334,7 @@ test("serve() refuses what is no object, holds no function, or has a reserved na
   refused(() => 1, "functions must be an object, got function");
   refused({}, "functions must hold at least one function, got none");
   refused({ one: 1 }, "functions must hold at least one function, got none");
-  for (const name of ["then", "constructor", "prototype", "__proto__"]) {
+  for (const name of ["then", "toJSON", "constructor", "prototype", "__proto__"]) {
     const functions = Object.defineProperty({}, name, { value: () => 1, enumerable: true });
     refused(functions, `no function may be called "${name}"`);
   }
