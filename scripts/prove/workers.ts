@@ -176,7 +176,9 @@ class Round {
     const limit = setTimeout(() => {
       const { threads, busy, waiting, restarts } = this.#pool;
       const pool = JSON.stringify({ threads, busy, waiting, restarts });
-      console.log(`Cannot end round: it must take less than ${LIMIT_MS} ms, got ${pool}\n${dump()}`);
+      console.log(
+        `Cannot end round: it must take less than ${LIMIT_MS} ms, got ${pool}\n${dump()}`,
+      );
       Deno.exit(1);
     }, LIMIT_MS);
     {

@@ -31,7 +31,13 @@ import {
   serveAll,
 } from "../_kernel/selectable.ts";
 import { WaitList } from "../_kernel/wait_list.ts";
-import { checkOptions, refuse, Waiter, type WaitOptions } from "../_kernel/waiter.ts";
+import {
+  checkOptions,
+  refuse,
+  refuseOptions,
+  Waiter,
+  type WaitOptions,
+} from "../_kernel/waiter.ts";
 import { BrokenError, BusyError, ConnClosedError } from "../errors.ts";
 import type { Task } from "../task.ts";
 import { type Address, checkCount, kindOf, textOf } from "./address.ts";
@@ -395,7 +401,10 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable, Selecta
   /** Reads what a taker wants. For the iterators. */
   "~take"<T>(wants: object, options?: WaitOptions): Promise<T> {
     const taker = wants as Taker<T>;
-    const refused = refuse("read", options);
+    // As in `refuse`, but the host is asked only once who reads.
+    const context = currentContext();
+    if (context !== null && context.cancelled) return Promise.reject(context.reason);
+    const refused = options === undefined ? null : refuseOptions("read", options);
     if (refused !== null) return refused;
     if (this.#readers.first !== null) return Promise.reject(this.#busy());
     if (this.#chunks.size > 0 || this.#input !== OPEN || taker.given === undefined) {
@@ -406,7 +415,7 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable, Selecta
         return Promise.reject(error);
       }
     }
-    const reading = new Waiter<T>(taker).park(this.#readers, options);
+    const reading = new Waiter<T>(taker).parkAs(context, this.#readers, options);
     if (this.#paused) this.#flow();
     return reading;
   }

@@ -11,10 +11,11 @@
 //  1. At most one read and one write of the host are under way. A read ends only with bytes, the end or an
 //     error, which are told to the sink: no wait of this library can lose them.
 //  2. #buffer belongs to the read under way, #writing to the write. What the caller may change is copied, and
-//     what was read is never written to again.
+//     what was told to the sink is never written to again.
 //  3. Nothing is told after `destroy` but `freed`.
 // Dropped: `node:tls` of Deno for TLS. It frees a socket whose handshake is broken off, which Deno's own keeps
-// until the peer ends it; but it loses the end of what comes when reading was paused.
+// until the peer ends it; but it loses the end of what comes when reading was paused. The rest of a buffer for
+// the next read: two views for each cost more than the copy of a small one.
 // Source: the growing buffer is that of Go's net/textproto readers and of hyper: 10,000 idle connections must
 // not hold 64 KiB each.
 
@@ -34,10 +35,10 @@ import {
 const SMALLEST = 1024;
 const LARGEST = 64 * 1024;
 const GROWTH = 8;
-/** What is left of a buffer and not worth a read. */
-const LITTLE = 256;
-/** Small writes are copied into one piece of memory after the other: an allocation each costs more. */
+/** What is small is copied into one piece of memory after the other: an allocation each costs more. */
 const SLAB = 16 * 1024;
+/** Up to so many bytes are copied faster one by one. */
+const FEW = 128;
 
 // What is used of `Deno`.
 
@@ -134,8 +135,6 @@ class DenoWire implements Wire {
   readonly #tls: boolean;
   #sink: WireSink | null = null;
   #buffer: Uint8Array = new Uint8Array(SMALLEST);
-  /** The size of the whole of which #buffer is the rest. */
-  #size = SMALLEST;
   #reading = false;
   #paused = false;
   #readEnded = false;
@@ -148,7 +147,6 @@ class DenoWire implements Wire {
   #writeEnded = false;
   #closing = false;
   #freed = false;
-  readonly #onRead: (count: number | null) => void = (count) => this.#read(count);
   readonly #onWritten: (count: number) => void = (count) => this.#written(count);
   readonly #onError: (error: unknown) => void = (error) => this.#failed(error);
 
@@ -180,7 +178,7 @@ class DenoWire implements Wire {
     if (this.#freed) return false;
     const large = bytes.length >= HIGH_WATER;
     // The host writes in the background, and what is waited for needs no copy.
-    if (!owned && !large) bytes = copy(bytes);
+    if (!owned && !large) bytes = copy(bytes, bytes.length);
     if (this.#writing === null) this.#send(bytes);
     else this.#queue.push(bytes);
     this.#queued += bytes.length;
@@ -207,11 +205,25 @@ class DenoWire implements Wire {
   #pump(): void {
     if (this.#reading || this.#paused || this.#readEnded || this.#freed) return;
     this.#reading = true;
-    this.#conn.read(this.#buffer).then(this.#onRead, this.#onError);
+    void this.#readOn();
+  }
+
+  /** Reads until it is paused or over. A `then` for each read would make one promise more. */
+  async #readOn(): Promise<void> {
+    do {
+      let count: number | null;
+      try {
+        count = await this.#conn.read(this.#buffer);
+      } catch (error) {
+        this.#failed(error);
+        break;
+      }
+      this.#read(count);
+    } while (!this.#paused && !this.#readEnded && !this.#freed);
+    this.#reading = false;
   }
 
   #read(count: number | null): void {
-    this.#reading = false;
     if (this.#freed) return;
     if (count === null) {
       this.#readEnded = true;
@@ -220,16 +232,16 @@ class DenoWire implements Wire {
       return;
     }
     const buffer = this.#buffer, size = buffer.length;
-    const chunk = count === size ? buffer : buffer.subarray(0, count);
-    // Nothing is copied: the next read goes behind this one, until little is left. A full buffer is followed
-    // by a larger one; one that was not filled by the smallest, since now the peer may be silent for long.
-    if (count === size) {
-      this.#buffer = new Uint8Array(this.#size = Math.min(this.#size * GROWTH, LARGEST));
-    } else if (size - count < LITTLE || this.#size > SMALLEST) {
-      this.#buffer = new Uint8Array(this.#size = SMALLEST);
-    } else this.#buffer = buffer.subarray(count);
+    // A full buffer is followed by a larger one; one that was not filled by the smallest, since now the peer
+    // may be silent for long. The smallest is kept, and what it holds is copied.
+    let chunk = buffer;
+    if (count === size) this.#buffer = new Uint8Array(Math.min(size * GROWTH, LARGEST));
+    else if (size === SMALLEST) chunk = copy(buffer, count);
+    else {
+      chunk = buffer.subarray(0, count);
+      this.#buffer = new Uint8Array(SMALLEST);
+    }
     this.#sink!["~received"](chunk);
-    this.#pump();
   }
 
   #send(bytes: Uint8Array): void {
@@ -374,15 +386,16 @@ class DenoWireListener implements WireListener {
 let slab = new Uint8Array(SLAB);
 let used = 0;
 
-function copy(bytes: Uint8Array): Uint8Array {
-  const { length } = bytes;
-  if (length > SLAB / 4) return bytes.slice();
-  if (used + length > SLAB) {
+/** A copy of the first `count` bytes. */
+function copy(bytes: Uint8Array, count: number): Uint8Array {
+  if (count > SLAB / 4) return bytes.slice(0, count);
+  if (used + count > SLAB) {
     slab = new Uint8Array(SLAB);
     used = 0;
   }
-  const place = slab.subarray(used, used += length);
-  place.set(bytes);
+  const place = slab.subarray(used, used += count);
+  if (count > FEW) place.set(count === bytes.length ? bytes : bytes.subarray(0, count));
+  else for (let i = 0; i < count; i++) place[i] = bytes[i]!;
   return place;
 }
 

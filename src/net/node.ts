@@ -10,7 +10,10 @@
 // Invariants
 //  1. A socket has a listener for errors from its first moment: one without would end the process.
 //  2. Nothing is told before `open`, and nothing but `freed` after `destroy`.
-// Dropped: the async iterator of a socket, a third slower; `cork`, since small writes are one call each.
+//  3. Bytes go past the stream only while it flows and holds none; then it waits for the end of one read that
+//     it has asked for. A host that does not call `push` tells of them by "data".
+// Dropped: the async iterator of a socket, a third slower; `cork`, since small writes are one call each; bytes
+// through the stream, a tenth slower on Node 20.
 
 import { clock, type Timer } from "../_kernel/clock.ts";
 import type { HostCallEnds } from "../_kernel/host_call.ts";
@@ -43,7 +46,10 @@ interface NodeSocket extends Emitter {
   readonly destroyed: boolean;
   pause(): this;
   resume(): this;
+  readonly readableLength: number;
   read(): Uint8Array | null;
+  /** Takes bytes or the end from the host; `false` says that there are enough. */
+  push(chunk: Uint8Array | null): boolean;
   write(bytes: Uint8Array, written?: (error?: unknown) => void): boolean;
   end(): this;
   destroy(): this;
@@ -171,6 +177,10 @@ class NodeWire implements Wire {
   #error: unknown = undefined;
   #freed = false;
   #destroyed = false;
+  #paused = false;
+  /** Bytes go past the stream. */
+  #passing = false;
+  readonly #push: NodeSocket["push"];
   /** Somebody waits for the buffer to be empty. */
   #waitedFor = false;
   // And not the event "drain": it does not come below the high-water mark, nor once the end is asked for.
@@ -182,6 +192,7 @@ class NodeWire implements Wire {
 
   constructor(socket: NodeSocket, local: Address, remote: Address) {
     this.#socket = socket;
+    this.#push = socket.push;
     this.local = local;
     this.remote = remote;
     socket["~wire"] = this;
@@ -198,15 +209,19 @@ class NodeWire implements Wire {
     const socket = this.#socket;
     socket.on("end", onEnd);
     socket.on("data", onData);
+    socket.push = onPush;
     // A socket that was accepted is paused, and then a listener alone does not start it.
     socket.resume();
   }
 
   pause(): void {
+    this.#paused = true;
+    this.#passing = false;
     this.#socket.pause();
   }
 
   resume(): void {
+    this.#paused = false;
     this.#socket.resume();
   }
 
@@ -245,6 +260,15 @@ class NodeWire implements Wire {
     this.#socket.destroy();
   }
 
+  /** Bytes, or the end, are about to enter the stream. */
+  pushed(chunk: Uint8Array | null): boolean {
+    // What the stream holds from a pause comes first.
+    if (!this.#passing) this.#passing = !this.#paused && this.#socket.readableLength === 0;
+    if (!this.#passing || chunk === null) return this.#push.call(this.#socket, chunk);
+    this.received(chunk);
+    return true;
+  }
+
   received(chunk: Uint8Array): void {
     if (this.#destroyed) return;
     // Without Buffer's own idea of slice() and toString(): the same bytes on all hosts.
@@ -272,6 +296,10 @@ class NodeWire implements Wire {
     if (this.#error !== undefined && !this.#destroyed) this.#sink["~failed"](this.#error);
     this.#sink["~freed"]();
   }
+}
+
+function onPush(this: NodeSocket, chunk: Uint8Array | null): boolean {
+  return this["~wire"]!.pushed(chunk);
 }
 
 function onData(this: NodeSocket, chunk: Uint8Array): void {

@@ -10,6 +10,7 @@
 
 import type { HostCallEnds } from "../_kernel/host_call.ts";
 import type { Address, Target } from "./address.ts";
+import { bunNet } from "./bun.ts";
 import { denoNet } from "./deno.ts";
 import { nodeNet } from "./node.ts";
 
@@ -95,7 +96,7 @@ let chosen: WireHost | undefined = undefined;
  * @throws {TypeError} If it has none.
  */
 export function wireHost(): WireHost {
-  chosen ??= denoNet() ?? nodeNet();
+  chosen ??= denoNet() ?? bunNet() ?? nodeNet();
   if (chosen === undefined) {
     throw new TypeError(
       "Cannot use sockets: the host must be Deno, Node >= 20.16 or Bun, got none",

@@ -155,6 +155,72 @@ test("half-closing one way leaves the other way open", async () => {
   await assertRejects(() => client.write("a"), ConnClosedError);
 });
 
+test("what comes behind a paused reader after closeWrite() is read to the end", async () => {
+  await using listener = await listen({ hostname: "127.0.0.1" });
+  const peer = createConnection({
+    host: "127.0.0.1",
+    port: listener.address.port!,
+    allowHalfOpen: true,
+  });
+  await once(peer, "connect");
+  await using conn = await listener.accept();
+  conn.closeWrite();
+  for (let i = 0; i < 8; i++) peer.write(PATTERN);
+  peer.end();
+  while (conn.buffered <= 64 * KIB) await sleep(1);
+  await sleep(50);
+  assertEquals(await readPattern(conn, () => {}), 8 * PERIOD);
+  peer.destroy();
+});
+
+test("bytes and the end that come before accept() are there after it", async () => {
+  await using listener = await listen({ hostname: "127.0.0.1" });
+  const peer = createConnection({
+    host: "127.0.0.1",
+    port: listener.address.port!,
+    allowHalfOpen: true,
+  });
+  await once(peer, "connect");
+  peer.end("ab");
+  await sleep(20);
+  await using conn = await listener.accept();
+  assertEquals(textOf(await conn.readExactly(2)), "ab");
+  assertEquals(await conn.read(), undefined);
+  await conn.write("c");
+  const [answer] = await once(peer, "data");
+  assertEquals(String(answer), "c");
+  peer.destroy();
+});
+
+test("a connection that nobody accepts holds its peer back", async () => {
+  await using listener = await listen({ hostname: "127.0.0.1" });
+  const peer = createConnection({ host: "127.0.0.1", port: listener.address.port! });
+  peer.on("error", () => {});
+  await once(peer, "connect");
+  for (let i = 0; i < 32; i++) peer.write(new Uint8Array(MIB));
+  await sleep(200);
+  assert(peer.writableLength >= 16 * MIB, `${peer.writableLength} bytes are left`);
+  peer.destroy();
+});
+
+test("a writer that is held back does not start a paused reader", async () => {
+  await using listener = await listen({ hostname: "127.0.0.1" });
+  const peer = createConnection({ host: "127.0.0.1", port: listener.address.port! });
+  peer.on("error", () => {});
+  await once(peer, "connect");
+  await using conn = await listener.accept();
+  // Nobody reads on either side.
+  const flood = new Uint8Array(32 * MIB);
+  peer.write(flood);
+  while (conn.buffered <= 64 * KIB) await sleep(1);
+  const writing = rejection(conn.write(flood));
+  await sleep(200);
+  assert(conn.buffered <= 4 * MIB, `${conn.buffered} bytes are buffered`);
+  conn.destroy();
+  assertInstanceOf(await writing, ConnClosedError);
+  peer.destroy();
+});
+
 test("closeWrite() and close() come after all that was written", async () => {
   for (const how of ["closeWrite", "close"] as const) {
     await using pair = await socketPair();
