@@ -27,12 +27,13 @@ import { Channel } from "./channel.ts";
 import { DeadlockError, killError } from "./errors.ts";
 import { scope } from "./scope.ts";
 import { Semaphore } from "./semaphore.ts";
-import { checkSpec, spawn } from "./spawn.ts";
+import { checkSpec, spawn, spawnBy } from "./spawn.ts";
 import {
   callBody,
   currentTask,
   killTask,
   observeTask,
+  Start,
   type Task,
   type TaskOptions,
   type TaskResult,
@@ -81,6 +82,9 @@ export class Group implements Iterable<Task> {
   #running = 0;
   #paused = false;
   #done = 0;
+  /** How often it was killed, and by what the last time. */
+  #kills = 0;
+  #killedBy: unknown = undefined;
   /** Items of mapped lists that have not begun. */
   #expected = 0;
   #began: number | undefined = undefined;
@@ -293,6 +297,8 @@ export class Group implements Iterable<Task> {
     const refused = options === undefined ? null : refuseOptions("kill pool", options);
     if (refused !== null && options?.signal?.aborted !== true) return refused;
     const error = killError(reason, "Pool was killed");
+    this.#kills++;
+    this.#killedBy = error;
     for (let waiter = this.#admission.first; waiter !== null; waiter = this.#admission.first) {
       waiter.fail(error);
     }
@@ -399,6 +405,7 @@ export class Group implements Iterable<Task> {
 
   /** For the kernel: one who waited for a place has left. */
   "~waiterLeft"(): void {
+    this.#admit();
     if (this.#empty) serveAll(this.#joiners, true);
   }
 
@@ -424,23 +431,32 @@ export class Group implements Iterable<Task> {
     } catch (error) {
       return Promise.reject(error);
     }
-    const start = () => ({
-      task: this.#adopt(spawn(...spec as [() => never]), keepError) as Task<never>,
-    });
     if (this.#hasPlace) {
       this.#running++;
-      return Promise.resolve(start());
+      const task = spawn(...spec as [() => never]);
+      return Promise.resolve({ task: this.#adopt(task, keepError) });
     }
-    return new Waiter<{ task: Task<never> }>(start).park(this.#admission, options);
+    const start = new Start();
+    const make = () => this.#adopt(spawnBy(start, spec), keepError);
+    return new Waiter<{ task: Task<never> }>(make).park(this.#admission, options);
   }
 
   /** Takes a place, at once if there is one; who gets it must adopt a task, or leave. */
   #place(): Promise<void> | undefined {
     const refused = refuse("spawn");
     if (refused !== null) return refused;
-    if (!this.#hasPlace) return new Waiter<void>(null).park(this.#admission);
+    if (!this.#hasPlace) return this.#admitted();
     this.#running++;
     return undefined;
+  }
+
+  async #admitted(): Promise<void> {
+    const kills = this.#kills;
+    await new Waiter<void>(null).park(this.#admission);
+    if (kills === this.#kills) return;
+    // The pool was killed when the place was given, and there was no task to kill yet.
+    this.#leave();
+    throw this.#killedBy;
   }
 
   /** Makes `task` a member that has a place already. */
@@ -478,11 +494,13 @@ export class Group implements Iterable<Task> {
   #admit(): void {
     while (!this.#paused && this.#running < this.#size && this.#admission.first !== null) {
       const waiter = this.#admission.first;
+      // One that ends by the same abort or kill leaves in a moment, and then this is called again.
+      if (waiter.doomed) return;
       this.#running++;
       // The task inherits from the one who asked for it, not from the one that made room.
-      const start = waiter.payload as (() => unknown) | null;
-      if (start === null) waiter.settle(undefined); // it spawns by itself
-      else waiter.settle(contextsInUse() ? runIn(waiter.context, start) : start());
+      const make = waiter.payload as (() => Task) | null;
+      if (make === null) waiter.settle(undefined); // it spawns by itself
+      else waiter.settle({ task: contextsInUse() ? runIn(waiter.context, make) : make() });
     }
   }
 

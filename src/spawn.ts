@@ -9,7 +9,7 @@
 
 import { checkSignal } from "./_kernel/abort.ts";
 import { checkMs } from "./_kernel/clock.ts";
-import { createTask, type Task, type TaskOptions, type TaskResult } from "./task.ts";
+import { createTask, type Start, type Task, type TaskOptions, type TaskResult } from "./task.ts";
 
 /**
  * Starts `fn(...args)` as a task. Tasks start in the order of their spawns and never synchronously:
@@ -93,12 +93,17 @@ export function spawnLater(ms: number, ...spec: unknown[]): Task {
   return create(ms, spec);
 }
 
+/** {@linkcode spawn} for one who called before, and made `start` then; for pools. */
+export function spawnBy(start: Start, spec: unknown[]): Task {
+  return create(0, spec, start);
+}
+
 /** Reads `(fn, ...args)` or `(options, fn, ...args)`. */
-function create(ms: number, spec: unknown[]): Task {
+function create(ms: number, spec: unknown[], start?: Start): Task {
   const options = checkSpec(spec);
   if (options !== undefined) spec.shift();
   const fn = spec.shift() as () => unknown;
-  return createTask(ms, fn, spec, options);
+  return createTask(ms, fn, spec, options, undefined, start);
 }
 
 /** Checks what `spawn` takes, and gives the options in it; for pools, where a spawn may have to wait. */

@@ -30,6 +30,7 @@ import {
   isForced,
   observeIn,
   ROOT,
+  runIn,
   runOutside,
 } from "./_kernel/current.ts";
 import { isGenerator } from "./_kernel/generator.ts";
@@ -108,6 +109,7 @@ export let createTask: (
   args: unknown[],
   options?: TaskOptions,
   kind?: typeof Task,
+  start?: Start,
 ) => Task;
 /** Lets `watcher` know of the end of a task that has not ended. For those who watch many: no list, no waiter. */
 export let watchTask: (task: Task, watcher: TaskWatcher) => void;
@@ -188,10 +190,12 @@ export class Task<T = unknown> implements PromiseLike<T>, AsyncDisposable, Selec
   #controller: AbortController | null = null;
 
   static {
-    createTask = (ms, fn, args, options, kind = Task) => {
+    createTask = (ms, fn, args, options, kind = Task, start) => {
       creating = true;
       const task = new kind(fn, args, options);
-      if (task.#state === "pending") task.#context.startIn(ms);
+      if (task.#state !== "pending") return task;
+      if (start === undefined) task.#context.startIn(ms);
+      else task.#context.startBy(start);
       return task;
     };
     watchTask = (task, watcher) => {
@@ -653,6 +657,13 @@ class TaskContext extends Context implements Runnable, TimerTarget, AbortTarget 
     else this.#timer = clock.on.set(this, ms);
   }
 
+  startBy(start: Start): void {
+    start.context = this;
+    if (hooks.on?.beginning === undefined) return start.open();
+    this.#gate = start;
+    enqueue(this);
+  }
+
   /** Kills the task when `signal` aborts. */
   follow(signal: AbortSignal): void {
     if (signal.aborted) return this.aborted(signal.reason);
@@ -714,6 +725,19 @@ class TaskContext extends Context implements Runnable, TimerTarget, AbortTarget 
 
   override wasCancelled(reason: unknown): void {
     abortSignal(this.task as Task, reason);
+  }
+}
+
+/**
+ * The beginning of a task that is made later, by somebody else: with what the host carries through async
+ * code (storages of the user) as it is now. For pools.
+ */
+export class Start extends Gate {
+  context: Context | null = null;
+
+  constructor() {
+    super();
+    this.hold(currentContext() ?? ROOT, () => runIn(this.context, BEGIN));
   }
 }
 

@@ -15,6 +15,7 @@ import {
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
+import { AsyncLocalStorage } from "node:async_hooks";
 import { test } from "node:test";
 import { Channel } from "../src/channel.ts";
 import { DeadlockError, isKilled, KilledError, TimeoutError } from "../src/errors.ts";
@@ -1590,4 +1591,47 @@ test("Pool.imap() disposed of after a failing item has ended its loop leaves not
   })());
   assertStrictEquals(thrown, error);
   assertEquals([left, pool.running], [true, 0]);
+});
+
+test("Pool.spawn() that waits and the member that has not started end by the same abort", async () => {
+  const pool = new Pool(1), abort = new AbortController();
+  let ran = 0;
+  const [first, second] = [1, 2].map(() =>
+    outcome(pool.spawn({ signal: abort.signal }, () => void ran++))
+  );
+  const third = outcome(pool.spawn(() => "third"));
+  abort.abort("over");
+  await idle();
+  assertEquals(first!.value!.task.state, "killed");
+  assertEquals([second!.state, second!.error], ["rejected", "over"]);
+  assertEquals(await third.value!.task.get(), "third");
+  assertEquals([ran, pool.running, pool.waiting], [0, 0, 0]);
+});
+
+test("Pool.spawn() that waits keeps the caller's AsyncLocalStorage, not that of who makes room", async () => {
+  const request = new AsyncLocalStorage<string>();
+  const pool = new Pool(1), jobs = new Jobs();
+  await request.run("a", () => pool.spawn(jobs.run, 0));
+  const second = request.run("b", () => pool.spawn(() => request.getStore()));
+  const third = request.run("c", () =>
+    pool.apply(async () => {
+      await sleep(0);
+      return request.getStore();
+    }));
+  await jobs.end(0);
+  assertEquals([await (await second).task.get(), await third], ["b", "c"]);
+});
+
+test("Pool.kill() reaches a map whose place was given in the same tick", async () => {
+  const pool = new Pool(1), begun: number[] = [];
+  await pool.spawn(forever);
+  const mapped = outcome(pool.map((n) => void begun.push(n), [1, 2, 3]));
+  const iterated = outcome(pool.imap((n: number) => void begun.push(n), [4, 5]).next());
+  await idle();
+  assertEquals(pool.waiting, 2);
+  pool.resize(3);
+  assertEquals(await pool.kill("closing"), true);
+  await idle();
+  for (const { error } of [mapped, iterated]) assert(isKilled(error));
+  assertEquals([begun, pool.running, pool.waiting], [[], 0, 0]);
 });
