@@ -225,15 +225,21 @@ class MapIterator<A, B> extends LeavableIterator<B> implements Pushing<B>, TaskW
 
   async #pushTo(sink: Sink<B>, context: Context): Promise<void> {
     const { locals } = context;
-    const source = { [Symbol.asyncIterator]: () => iterate(this.#source) };
-    for await (const value of source) {
-      if (context.cancelled) throw context.reason;
-      context.locals = locals; // a call does not see what the one before it has set
-      const running = contextTravels()
-        ? callBody(this.#fn, [value as never])
-        : runIn(context, callBody, this.#fn, [value, context.task] as never[]);
-      const result = (isThenable(running) ? await running : running) as B;
-      if (!sink.trySend(result) && !await sink.send(result)) return;
+    const input = new PushedInput<A>(context, iterate(this.#source));
+    try {
+      for await (const value of input) {
+        input.pulling = false;
+        if (context.cancelled) throw context.reason;
+        const running = contextTravels()
+          ? callBody(this.#fn, [value as never])
+          : runIn(context, callBody, this.#fn, [value, context.task] as never[]);
+        const result = (isThenable(running) ? await running : running) as B;
+        context.locals = locals; // what a call has set neither the input sees nor the next one
+        if (!sink.trySend(result) && !await sink.send(result)) return;
+      }
+      await input.left;
+    } finally {
+      input.end();
     }
   }
 
@@ -328,6 +334,39 @@ class MapIterator<A, B> extends LeavableIterator<B> implements Pushing<B>, TaskW
     } catch (error) {
       this.#fail(error);
     }
+  }
+}
+
+/** The input of a stage that pushes. A kill leaves it at once: a foreign wait may end only by `return()`. */
+class PushedInput<A> extends Context implements AsyncIterableIterator<A> {
+  readonly #iterator: AsyncIterator<A>;
+  /** Somebody waits for the next value. */
+  pulling = false;
+  left: Promise<unknown> | undefined = undefined;
+
+  constructor(context: Context, iterator: AsyncIterator<A>) {
+    super(context);
+    this.#iterator = iterator;
+  }
+
+  next(): Promise<IteratorResult<A>> {
+    this.pulling = true;
+    return this.#iterator.next();
+  }
+
+  async return(): Promise<IteratorReturnResult<undefined>> {
+    await this.#iterator.return?.();
+    return END;
+  }
+
+  override wasCancelled(): void {
+    if (!this.pulling) return;
+    this.left = runIn(this.parent, () => this.return());
+    this.left.catch(() => {}); // awaited by the stage, if its input ends by it
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
   }
 }
 

@@ -628,3 +628,64 @@ test("mapStage() that has failed rejects with that failure though a call of it h
     });
     assertEquals(ends, [real, real]);
   }));
+
+/** Gives one value; then only `return()` ends its `next()`, as of what listens to events of the host. */
+function listener(log: string[]): AsyncIterableIterator<number> {
+  const ended = gate<IteratorResult<number>>();
+  let given = 0;
+  return {
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+    next: () => given++ === 0 ? Promise.resolve({ done: false, value: 0 }) : ended.promise,
+    return() {
+      log.push("left");
+      ended.open({ done: true, value: undefined });
+      return ended.promise;
+    },
+  };
+}
+
+for (const concurrency of [1, 2]) {
+  test(`mapStage({ concurrency: ${concurrency} }) leaves an input at once whose next() only return() ends`, async () => {
+    const log: string[] = [];
+    const left = outcome((async () => {
+      const mapped = produce(() => mapStage((n: number) => n, { concurrency })(listener(log)));
+      for await (const value of mapped) {
+        log.push(`got ${value}`);
+        await idle(); // it waits for the next one
+        break;
+      }
+    })());
+    await idle();
+    await idle();
+    assertEquals([left.state, log], ["resolved", ["got 0", "left"]]);
+  });
+
+  test(`mapStage({ concurrency: ${concurrency} }) tells an error of an input that it leaves while that waits`, async () => {
+    const error = new Error("cannot leave");
+    const input = listener([]);
+    const { return: leave } = input;
+    input.return = async () => {
+      await leave!();
+      throw error;
+    };
+    const mapped = produce(() => mapStage((n: number) => n, { concurrency })(input));
+    assertEquals(await mapped.receive(), 0);
+    await idle();
+    assertStrictEquals(await rejection(mapped[Symbol.asyncDispose]()), error);
+  });
+
+  test(`mapStage({ concurrency: ${concurrency} }) hides what a call sets in task locals from its input`, async () => {
+    const local = new TaskLocal("outer");
+    const seen: string[] = [];
+    const input = async function* () {
+      for (let n = 0; n < 3; n++) {
+        seen.push(local.get());
+        yield n;
+      }
+    };
+    await list(pipeline(input(), mapStage((n: number) => local.set(`call ${n}`), { concurrency })));
+    assertEquals(seen, ["outer", "outer", "outer"]);
+  });
+}
