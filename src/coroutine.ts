@@ -243,9 +243,10 @@ class GeneratorCoroutine<In, Out, Return> implements Coroutine<In, Out, Return>,
     return this.close();
   }
 
-  /** A caller was killed; if its step is the one under way, so are the waits of the body. */
+  /** A caller was killed; if its step is the one under way, so are the waits of the body. Not so by a deadlock. */
   "~waiterLeft"(waiter: Waiter): void {
-    if (waiter === this.#current) this.#context?.cancel(waiter.context!.reason);
+    const { context } = waiter;
+    if (waiter === this.#current && context?.cancelled) this.#context?.cancel(context.reason);
   }
 
   /** Resumes the body at once, for a caller that nothing can cancel: no waiter, one reaction. */

@@ -24,7 +24,9 @@ import { shield } from "../src/shield.ts";
 import { sleep } from "../src/sleep.ts";
 import { spawn } from "../src/spawn.ts";
 import { currentTask } from "../src/task.ts";
+import { withTimeout } from "../src/timeout.ts";
 import { onUnhandled } from "../src/unhandled.ts";
+import { raise } from "./deadlocked.ts";
 import { gate } from "./gate.ts";
 import { idle } from "./idle.ts";
 import { noLeaks } from "./leaks.ts";
@@ -644,3 +646,33 @@ test("coroutine() reads a channel between two sends", async () => {
   assertEquals(await answer, 11);
   await sums.close();
 });
+
+for (const [verb, limited] of [["send", true], ["close", false], ["close", true]] as const) {
+  test(`Coroutine.${verb}() ended by a deadlock leaves the body parked, ${limited ? "with" : "without"} a context`, async () => {
+    await spawn(() => {}); // from now on there are contexts
+    const ch = new Channel<string>();
+    const seen: unknown[] = [];
+    const co = coroutine(async function* (): AsyncGenerator<void, void, void> {
+      try {
+        yield;
+        if (verb === "close") return;
+      } finally {
+        try {
+          seen.push(await ch.receive());
+        } catch (error) {
+          seen.push(error);
+        }
+      }
+    })();
+    await co.next();
+    const call = (): Promise<void> => co[verb]();
+    const called = outcome(limited ? withTimeout(Infinity, call) : call());
+    await idle();
+    const error = raise();
+    await idle();
+    assertEquals([called.state, called.error, seen], ["rejected", error, []]);
+    await ch.send("later");
+    await idle();
+    assertEquals(seen, ["later"]);
+  });
+}
