@@ -26,7 +26,7 @@ import { macrotask, now, startWatch, stopTimer } from "./_kernel/host.ts";
 import { queueSize } from "./_kernel/run_queue.ts";
 import { reportUnhandled } from "./_kernel/unhandled.ts";
 import { outsideWaits, type WaitOwner } from "./_kernel/wait_list.ts";
-import { liveWaiters, mainWaits, stuck, type Waiter } from "./_kernel/waiter.ts";
+import { liveWaiters, mainWaits, stuck, Waiter } from "./_kernel/waiter.ts";
 import { describeWaits, textOfWaits } from "./_kernel/waits.ts";
 import { DeadlockError, type DeadlockWait } from "./errors.ts";
 import { parkedTasks, spawnFramesOf, Task } from "./task.ts";
@@ -189,7 +189,8 @@ function isCertain(): boolean {
 
 /** The oldest wait of what runs in `body`, tasks that it spawned apart. */
 function outermostOf(body: Context, main: readonly Waiter[]): Waiter | undefined {
-  return main.find((wait) => isBelow(wait, body)) ?? (body.waits()[0] as Waiter | undefined);
+  return main.find((wait) => isBelow(wait, body)) ??
+    body.waits().find((wait): wait is Waiter => wait instanceof Waiter);
 }
 
 function isBelow(wait: Waiter, body: Context): boolean {

@@ -712,7 +712,10 @@ class TaskContext extends Context implements Runnable, TimerTarget, AbortTarget 
 
   /** Its parked waits, and apart from them those that no kill reaches. */
   parked(): { waits: Waiter[]; shielded: Waiter[] } {
-    return { waits: this.waits() as Waiter[], shielded: [...(this.#apart ?? [])] as Waiter[] };
+    return {
+      waits: this.waits().filter(isWaiter),
+      shielded: [...this.#apart ?? []].filter(isWaiter),
+    };
   }
 
   timeUp(): void {
@@ -845,6 +848,11 @@ async function drive(body: AsyncGenerator | Generator): Promise<unknown> {
     step = await (alive ? body.next() : body.throw(reason));
   }
   return step.value;
+}
+
+/** Not what only passes a kill on, as a coroutine does that is being closed. */
+function isWaiter(wait: Cancellable): wait is Waiter {
+  return wait instanceof Waiter;
 }
 
 /** Failed tasks whose observers still have time to come: until the next macrotask. */

@@ -13,6 +13,7 @@ import { inspect } from "node:util";
 import { Broadcast } from "../src/broadcast.ts";
 import { Channel } from "../src/channel.ts";
 import { config } from "../src/config.ts";
+import { coroutine } from "../src/coroutine.ts";
 import { Dump, dump } from "../src/dump.ts";
 import { Event } from "../src/event.ts";
 import { joinAll, killAll } from "../src/join.ts";
@@ -512,3 +513,31 @@ async function collector(): Promise<(() => void) | undefined> {
     return undefined;
   }
 }
+
+test("dump() tells of a task that closes a coroutine, shielded or not", async () => {
+  const opened = new Event();
+  const body = coroutine(async function* () {
+    try {
+      yield;
+    } finally {
+      await opened.wait();
+    }
+  });
+  const close = async () => {
+    const co = body();
+    await co.next();
+    await co.close();
+  };
+  const tasks = [spawn({ name: "plain" }, close), spawn({ name: "shielded" }, () => shield(close))];
+  await idle();
+  const waits = 'send on Coroutine "body", shielded; wait for Event, shielded'.replace(
+    ' "body"',
+    "",
+  );
+  for (const task of tasks) {
+    assertEquals(doing(task.name), waits);
+    assertEquals(String(task), `Task "${task.name}" (running: ${waits})`);
+  }
+  opened.set();
+  await joinAll(tasks);
+});
