@@ -40,6 +40,9 @@ import { ChannelClosedError } from "./errors.ts";
 const VALUE = 0;
 const RESULT = 1;
 const CHUNK = 2;
+/** As RESULT, for a sole consumer. No value that a sender waits with can be this. */
+const SOLE: unique symbol = Symbol("sole consumer");
+type Mode = typeof RESULT | typeof CHUNK | typeof SOLE;
 
 const SENT: Promise<void> = Promise.resolve();
 const EMPTY: { readonly state: "empty" } = Object.freeze({ state: "empty" });
@@ -562,8 +565,8 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
   /**
    * Iterates over the values until the channel is closed and drained; throws the reason if it was
    * closed with one. Leaving the loop early loses nothing and leaves the channel open, since others
-   * may share it; with `closeOnReturn` it is cancelled, for a sole consumer. Each iterator takes
-   * values of its own. `return()` settles a `next()` that waits.
+   * may share it; with `closeOnReturn` it is cancelled, for a sole consumer, also by a kill or a limit
+   * that ends the loop. Each iterator takes values of its own. `return()` settles a `next()` that waits.
    *
    * @example The sole consumer cancels on leaving
    * ```ts
@@ -583,7 +586,7 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
         `Cannot iterate channel: options must be an object, got ${String(options)}`,
       );
     }
-    return new ChannelIterator<T, T>(this, RESULT, 1, options.closeOnReturn === true);
+    return new ChannelIterator<T, T>(this, options.closeOnReturn === true ? SOLE : RESULT, 1);
   }
 
   /**
@@ -610,7 +613,7 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
     if (!Number.isInteger(max) || max < 1) {
       throw new RangeError(`Cannot iterate chunks: max must be an integer >= 1, got ${max}`);
     }
-    return new ChannelIterator<T, T[]>(this, CHUNK, max, false);
+    return new ChannelIterator<T, T[]>(this, CHUNK, max);
   }
 
   /**
@@ -673,7 +676,13 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
 
   /** Iterates over the values; see {@linkcode Channel.values}. */
   [Symbol.asyncIterator](): AsyncIterableIterator<T> {
-    return new ChannelIterator<T, T>(this, RESULT, 1, false);
+    return new ChannelIterator<T, T>(this, RESULT, 1);
+  }
+
+  /** For the kernel. A loop does not call `return()` when its `next()` is killed. */
+  "~waiterLeft"({ payload }: { readonly payload: unknown }): void {
+    // Not at once: others that the same kill is about to end must meet the kill, and not a closed channel.
+    if (payload === SOLE) queueMicrotask(() => this.cancel());
   }
 
   /** Closes the channel. */
@@ -723,7 +732,7 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
     if (receiver !== null) {
       const { payload } = receiver;
       if (payload === VALUE) receiver.settle(value);
-      else receiver.settle({ done: false, value: payload === RESULT ? value : [value] });
+      else receiver.settle({ done: false, value: payload === CHUNK ? [value] : value });
       return true;
     }
     if (this.#buffer.size < this.#capacity) {
@@ -750,9 +759,12 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
 
   #next(iterator: ChannelIterator<T, unknown>): Promise<IteratorResult<unknown, undefined>> {
     const refused = refuse("receive");
-    if (refused !== null) return refused;
+    if (refused !== null) {
+      if (iterator.mode === SOLE) this.cancel();
+      return refused;
+    }
     if (this.#ready) {
-      const value = iterator.mode === RESULT ? this.#take() : this.#takeMany(iterator.max);
+      const value = iterator.mode === CHUNK ? this.#takeMany(iterator.max) : this.#take();
       return Promise.resolve({ done: false, value });
     }
     if (this.#closed) return this.#failed ? Promise.reject(this.#reason) : Promise.resolve(END);
@@ -818,21 +830,19 @@ class SendCase<T> implements SelectCase<void> {
 
 /** Iterates over a channel: values, or chunks of them. */
 class ChannelIterator<T, R> extends LeavableIterator<R> {
-  readonly mode: number;
+  readonly mode: Mode;
   readonly max: number;
   readonly #channel: Channel<T>;
-  readonly #closeOnReturn: boolean;
   #returned = false;
   /** The `next()` calls that wait; ended ones are dropped when the next one parks. */
   #waiting: Waiter | null = null;
   #more: Waiter[] | null = null;
 
-  constructor(channel: Channel<T>, mode: number, max: number, closeOnReturn: boolean) {
+  constructor(channel: Channel<T>, mode: Mode, max: number) {
     super();
     this.#channel = channel;
     this.mode = mode;
     this.max = max;
-    this.#closeOnReturn = closeOnReturn;
   }
 
   next(): Promise<IteratorResult<R, undefined>> {
@@ -848,7 +858,7 @@ class ChannelIterator<T, R> extends LeavableIterator<R> {
     this.#waiting = null;
     this.#more = null;
     for (const waiter of waiting) if (!waiter.settled) waiter.settle(END);
-    if (this.#closeOnReturn) this.#channel.cancel();
+    if (this.mode === SOLE) this.#channel.cancel();
     return Promise.resolve(END);
   }
 

@@ -628,3 +628,18 @@ test("Broadcast with a thousand subscribers that come and go forgets them all", 
   }
   assertEquals([news.subscribers, enlisted()], [0, 0]);
 });
+
+test("Broadcast subscription ends when its loop does, also by a kill or a limit", async () => {
+  const news = new Broadcast<number>();
+  const loop = async () => {
+    for await (const _value of news.subscribe());
+  };
+  const killed = spawn(loop);
+  await idle();
+  assertEquals(news.subscribers, 1);
+  await killed.kill();
+  assertEquals(news.subscribers, 0);
+  await assertRejects(() => withTimeout(1, loop), TimeoutError);
+  assertEquals(news.subscribers, 0);
+  await news.send(1); // nobody holds it back
+});

@@ -223,6 +223,7 @@ class Model {
   next(operation: Operation, max: number): void {
     if (this.returned[operation.iterator]) operation.end = { how: "done" };
     else this.receive(operation, max);
+    if (operation.iterator === 1 && this.#refusal(operation) !== null) this.cancel(false);
   }
 
   /** Takes values one after the other, refilling the buffer from the senders each time. */
@@ -270,12 +271,15 @@ class Model {
     );
   }
 
-  kill(which: number): void {
+  kill(which: number): boolean {
     this.killed[which] = true;
+    const sole = this.receivers.some(({ iterator, task }) => iterator === 1 && task === which);
     this.#leave(
       ({ task }) => task === which,
       () => ({ how: "error", error: KILL_REASONS[which] }),
     );
+    if (sole) this.cancel(false); // a kill ends the loop, too
+    return sole;
   }
 
   advance(ms: number): void {
@@ -517,7 +521,8 @@ async function compare(
       case "kill":
         void living[step.which]!.task.kill(KILL_REASONS[step.which]);
         kills++;
-        model.kill(step.which);
+        // The channel of a sole consumer is cancelled after all waits of the task have ended.
+        if (model.kill(step.which)) await undefined;
         break;
       case "advance":
         time.advance(step.ms);

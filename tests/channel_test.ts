@@ -23,7 +23,7 @@ import {
 } from "../src/channel.ts";
 import { ChannelClosedError, KilledError, TimeoutError } from "../src/errors.ts";
 import { spawn } from "../src/spawn.ts";
-import type { Task } from "../src/task.ts";
+import { currentTask, type Task } from "../src/task.ts";
 import { onUnhandled } from "../src/unhandled.ts";
 import { idle } from "./idle.ts";
 import { noLeaks } from "./leaks.ts";
@@ -2158,4 +2158,37 @@ test("Channel resumes producer and consumer in the order of their hand-overs", a
 test("Channel send() that does not park allocates no promise of its own", () => {
   const ch = new Channel<number>({ capacity: 2 });
   assertStrictEquals(ch.send(1), ch.send(2));
+});
+
+test("Channel.values({ closeOnReturn }) cancels the channel when a kill ends the loop", async () => {
+  const { ch, undelivered } = withHook<number>({ capacity: 1 });
+  const consumer = spawn(async () => {
+    for await (const _value of ch.values({ closeOnReturn: true }));
+  });
+  await idle();
+  await consumer.kill();
+  assert(ch.closed);
+  assertEquals(undelivered, []);
+
+  const busy = withHook<number>({ capacity: 1 });
+  const other = spawn(async () => {
+    for await (const _value of busy.ch.values({ closeOnReturn: true })) {
+      void currentTask()!.kill();
+    }
+  });
+  await busy.ch.send(1);
+  await busy.ch.send(2);
+  await other.join();
+  assertEquals([busy.ch.closed, busy.undelivered], [true, [2]]);
+});
+
+test("Channel.values({ closeOnReturn }) minds only the kill of its own consumer", async () => {
+  const ch = new Channel<number>();
+  const consumer = outcome(ch.values({ closeOnReturn: true }).next());
+  const others = [spawn(() => ch.receive()), spawn(() => ch.values().next())];
+  await idle();
+  for (const task of others) await task.kill();
+  assertEquals([ch.closed, consumer.state], [false, "pending"]);
+  await ch.send(3);
+  assertEquals(consumer.value, { done: false, value: 3 });
 });
