@@ -11,7 +11,13 @@
 //  1. Nothing is taken from a source before somebody takes it here: no buffer, no task, nothing lost.
 //  2. A source that has ended is forgotten; an error of one ends all.
 
-import type { Selectable, SelectBranch, SelectCase, Selected } from "./_kernel/selectable.ts";
+import {
+  type Selectable,
+  type SelectBranch,
+  type SelectCase,
+  type Selected,
+  takeBack,
+} from "./_kernel/selectable.ts";
 import { WaitList, type WaitOwner } from "./_kernel/wait_list.ts";
 import { refuse, Waiter, type WaiterGroup, type WaitOptions } from "./_kernel/waiter.ts";
 import type { ChannelReceiveResult } from "./channel.ts";
@@ -226,7 +232,7 @@ class Merging<T> implements WaiterGroup {
   }
 
   withdraw(): void {
-    for (const [branch, source] of this.#branches) source.delist(branch);
+    for (const [branch, source] of this.#branches) takeBack(source, branch);
     this.#branches.clear();
   }
 

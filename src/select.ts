@@ -16,7 +16,7 @@
 
 import { ForeignPromise, isThenable } from "./_kernel/foreign.ts";
 import { hooks } from "./_kernel/hooks.ts";
-import type { Selectable, SelectCase, Selected } from "./_kernel/selectable.ts";
+import { type Selectable, type SelectCase, type Selected, takeBack } from "./_kernel/selectable.ts";
 import { WaitList, type WaitOwner } from "./_kernel/wait_list.ts";
 import { refuse, Waiter, type WaiterGroup, type WaitOptions } from "./_kernel/waiter.ts";
 
@@ -236,7 +236,7 @@ class Selecting implements WaiterGroup, WaitOwner {
   /** The wait is over: no branch stays enlisted. */
   "~waiterLeft"(): void {
     this.#branches.forEach((branch, i) => {
-      if (branch?.settled === false) this.#all.cases[i]!.delist(branch);
+      if (branch?.settled === false) takeBack(this.#all.cases[i]!, branch);
     });
   }
 }

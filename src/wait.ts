@@ -17,7 +17,7 @@ import { checkSignal } from "./_kernel/abort.ts";
 import { checkMs, clock } from "./_kernel/clock.ts";
 import { ForeignPromise, isThenable } from "./_kernel/foreign.ts";
 import { LeavableIterator } from "./_kernel/leavable.ts";
-import { type Selectable, type SelectCase, serveAll } from "./_kernel/selectable.ts";
+import { type Selectable, type SelectCase, serveAll, takeBack } from "./_kernel/selectable.ts";
 import { WaitList, type WaitOwner } from "./_kernel/wait_list.ts";
 import { refuse, Waiter, type WaiterGroup, type WaitOptions } from "./_kernel/waiter.ts";
 
@@ -154,7 +154,7 @@ class Many<W extends Waitable> implements WaiterGroup, WaitOwner {
 
   /** Takes back all that is left. */
   end(): void {
-    for (const [branch, i] of this.#branches) this.#cases[i]!.delist(branch);
+    for (const [branch, i] of this.#branches) takeBack(this.#cases[i]!, branch);
     this.#branches.clear();
   }
 

@@ -1303,3 +1303,36 @@ test("select() that wakes another select, which wakes another, ends for 10,000 i
   assertEquals((await select([last])).value, 9999);
   for (const task of tasks) await task;
 });
+
+/** A case of the user's own that cannot be taken back. */
+const STUBBORN: Selectable<never> = {
+  "~select": {
+    ready: () => false,
+    take: () => assert(false) as never,
+    enlist() {},
+    delist() {
+      throw new Error("stays");
+    },
+  },
+};
+
+test("select() reports a case that throws when it is taken back; kills and the clock go on", async () => {
+  const reported: unknown[] = [];
+  using _hook = onUnhandled((error) => reported.push((error as Error).message));
+  const ch = new Channel<number>();
+  const cases = { stubborn: STUBBORN, ch };
+  const killed = spawn(() => select(cases));
+  const next = spawn(() => sleep(Infinity));
+  await idle();
+  assertEquals(await killed.kill(), true);
+  assertEquals(await next.kill(), true);
+
+  const limited = select(cases, { timeout: 1 });
+  await assertRejects(() => limited, TimeoutError);
+  await sleep(1); // the clock has not stopped
+
+  const served = select(cases);
+  await ch.send(1);
+  assertEquals((await served).value, 1);
+  assertEquals(reported, ["stays", "stays", "stays"]);
+});

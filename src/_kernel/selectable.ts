@@ -12,6 +12,7 @@
 // Standard Schema's: it sorts last in completions, and declarations need no inference for it, which
 // they do for a symbol of our own.
 
+import { reportUnhandled } from "./unhandled.ts";
 import type { Waiter } from "./waiter.ts";
 import type { WaitList } from "./wait_list.ts";
 
@@ -70,6 +71,18 @@ export function enlist(branch: SelectBranch, list: WaitList, payload?: unknown):
 /** Takes such a branch back. */
 export function delist(branch: SelectBranch): void {
   (branch as Waiter).withdraw();
+}
+
+/**
+ * Takes `branch` back from a case. What a case of the user's own throws is told to `onUnhandled`: it must
+ * not end a kill half-way, nor stop the clock, nor reach whoever served another case.
+ */
+export function takeBack(selectCase: SelectCase, branch: Waiter): void {
+  try {
+    selectCase.delist(branch);
+  } catch (error) {
+    reportUnhandled(error);
+  }
 }
 
 /** Settles every waiter of `list` with `value`, first come first served. */
