@@ -20,6 +20,7 @@
 // hangs behind a pending next() which then eats a value.
 
 import { runOutside } from "./_kernel/current.ts";
+import { isIterable, itemsOf } from "./_kernel/items.ts";
 import { END, LeavableIterator } from "./_kernel/leavable.ts";
 import { Ring } from "./_kernel/ring.ts";
 import {
@@ -325,11 +326,7 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
    * ```
    */
   static from<T>(source: Iterable<T> | AsyncIterable<T>, options?: ChannelOptions<T>): Channel<T> {
-    const candidate = source as Partial<Iterable<T> & AsyncIterable<T>> | null | undefined;
-    if (
-      typeof candidate?.[Symbol.asyncIterator] !== "function" &&
-      typeof candidate?.[Symbol.iterator] !== "function"
-    ) {
+    if (!isIterable(source)) {
       throw new TypeError(`Cannot create channel: source must be iterable, got ${typeof source}`);
     }
     const channel = new Channel<T>(options);
@@ -342,8 +339,7 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
     ): Promise<void> {
       let ended = false;
       try {
-        const { [Symbol.asyncIterator]: open } = source as Partial<AsyncIterable<T>>;
-        const iterator = open?.call(source) ?? (source as Iterable<T>)[Symbol.iterator]();
+        const iterator = itemsOf<T>(source)[Symbol.asyncIterator]();
         // Not `for await`: a source that gives nothing must end with the channel all the same.
         channel.#endSource = async (): Promise<void> => {
           if (ended) return;
@@ -355,7 +351,7 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
           }
         };
         for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) {
-          const value = open === undefined ? await next.value : next.value;
+          const { value } = next;
           if (channel.#closed) return channel.#undelivered(value);
           if (channel.#put(value)) continue;
           if (channel.#overflow === "drop-newest") {

@@ -18,6 +18,7 @@
 
 import { Context, contextTravels, currentContext, ROOT, runIn } from "./_kernel/current.ts";
 import { isThenable } from "./_kernel/foreign.ts";
+import { isIterable, itemsOf } from "./_kernel/items.ts";
 import { END, LeavableIterator } from "./_kernel/leavable.ts";
 import { WaitList, type WaitOwner } from "./_kernel/wait_list.ts";
 import { refuse, Waiter } from "./_kernel/waiter.ts";
@@ -371,14 +372,6 @@ class PushedInput<A> extends Context implements AsyncIterableIterator<A> {
 }
 
 function iterate<A>(source: AsyncIterable<A> | Iterable<A>): AsyncIterator<A> {
-  const candidate = source as Partial<AsyncIterable<A> & Iterable<A>> | null | undefined;
-  if (typeof candidate?.[Symbol.asyncIterator] === "function") {
-    return candidate[Symbol.asyncIterator]!();
-  }
-  if (typeof candidate?.[Symbol.iterator] === "function") return each(source as Iterable<A>);
+  if (isIterable(source)) return itemsOf<A>(source)[Symbol.asyncIterator]();
   throw new TypeError(`Cannot map: input must be iterable, got ${typeof source}`);
-}
-
-async function* each<A>(source: Iterable<A>): AsyncGenerator<Awaited<A>, void, undefined> {
-  yield* source as Iterable<Awaited<A>>;
 }

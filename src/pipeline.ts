@@ -20,6 +20,7 @@
 // through the stages: a stage could swallow them, and its successors work on in vain.
 
 import { Context, currentContext, ROOT, runIn } from "./_kernel/current.ts";
+import { isIterable, itemsOf } from "./_kernel/items.ts";
 import { END, LeavableIterator } from "./_kernel/leavable.ts";
 import { refuse } from "./_kernel/waiter.ts";
 import type { Channel } from "./channel.ts";
@@ -425,36 +426,6 @@ async function leave(iterator: AsyncIterator<unknown>): Promise<IteratorReturnRe
   return END;
 }
 
-/** Iterates over what is synchronous; promises among the values are awaited. */
-class SyncIterator implements AsyncIterator<unknown, undefined> {
-  readonly #iterator: Iterator<unknown>;
-
-  constructor(iterator: Iterator<unknown>) {
-    this.#iterator = iterator;
-  }
-
-  next(): Promise<IteratorResult<unknown, undefined>> {
-    const step = this.#iterator.next();
-    if (step.done === true) return Promise.resolve(END);
-    const { value } = step;
-    if (typeof (value as { then?: unknown } | null | undefined)?.then !== "function") {
-      return Promise.resolve({ done: false, value });
-    }
-    return Promise.resolve(value).then(
-      (value) => ({ done: false, value }),
-      (error) => {
-        this.#iterator.return?.();
-        throw error;
-      },
-    );
-  }
-
-  return(): Promise<IteratorReturnResult<undefined>> {
-    this.#iterator.return?.();
-    return Promise.resolve(END);
-  }
-}
-
 /** Reads a stream, without waiting beyond a kill, and cancels it when it is left. */
 class StreamIterator implements AsyncIterator<unknown, undefined> {
   readonly #reader: ReadableStreamDefaultReader<unknown>;
@@ -479,18 +450,12 @@ class StreamIterator implements AsyncIterator<unknown, undefined> {
 
 /** How to read `source`, which is not touched yet; `null` if it cannot be read. */
 function opener(source: unknown): Opener | null {
-  const candidate = (source ?? {}) as Partial<
-    AsyncIterable<unknown> & Iterable<unknown> & ReadableStream<unknown>
-  >;
   let open: () => AsyncIterator<unknown>;
   // Not by its async iterator: that cannot be left while it waits.
-  if (typeof candidate.getReader === "function") {
+  if (typeof (source as Partial<ReadableStream> | null | undefined)?.getReader === "function") {
     open = () => new StreamIterator(source as ReadableStream<unknown>);
-  } else if (typeof candidate[Symbol.asyncIterator] === "function") {
-    open = () => (source as AsyncIterable<unknown>)[Symbol.asyncIterator]();
-  } else if (typeof candidate[Symbol.iterator] === "function") {
-    open = () => new SyncIterator((source as Iterable<unknown>)[Symbol.iterator]());
-  } else return null;
+  } else if (isIterable(source)) open = () => itemsOf(source)[Symbol.asyncIterator]();
+  else return null;
   return (owner) => new SourceInput(open, owner);
 }
 

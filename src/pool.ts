@@ -17,7 +17,7 @@
 
 import { clock } from "./_kernel/clock.ts";
 import { contextsInUse, currentContext, runIn } from "./_kernel/current.ts";
-import { isThenable } from "./_kernel/foreign.ts";
+import { isIterable, itemsOf } from "./_kernel/items.ts";
 import { LeavableIterator } from "./_kernel/leavable.ts";
 import { serveAll } from "./_kernel/selectable.ts";
 import { reportUnhandled } from "./_kernel/unhandled.ts";
@@ -679,45 +679,8 @@ function checkSize(size: number): number {
 }
 
 function checkSource(source: unknown): void {
-  const candidate = source as
-    | Partial<Iterable<unknown> & AsyncIterable<unknown>>
-    | null
-    | undefined;
-  if (
-    typeof candidate?.[Symbol.asyncIterator] !== "function" &&
-    typeof candidate?.[Symbol.iterator] !== "function"
-  ) {
-    throw new TypeError(`Cannot map: source must be iterable, got ${typeof source}`);
-  }
-}
-
-/** The items of `source` at one promise each: `for await` over what is not async makes three. */
-function itemsOf<T>(source: Iterable<T> | AsyncIterable<T>): AsyncIterable<T> {
-  if ((source as Partial<AsyncIterable<T>>)[Symbol.asyncIterator] !== undefined) {
-    return source as AsyncIterable<T>;
-  }
-  const iterator = (source as Iterable<T | PromiseLike<T>>)[Symbol.iterator]();
-  const next = async (item: PromiseLike<T>): Promise<IteratorResult<T>> => {
-    try {
-      return { done: false, value: await item };
-    } catch (error) {
-      iterator.return?.();
-      throw error;
-    }
-  };
-  return {
-    [Symbol.asyncIterator]: () => ({
-      next() {
-        const step = iterator.next();
-        if (step.done !== true && isThenable(step.value)) return next(step.value);
-        return Promise.resolve(step as IteratorResult<T>);
-      },
-      return() {
-        iterator.return?.();
-        return Promise.resolve({ done: true, value: undefined });
-      },
-    }),
-  };
+  if (isIterable(source)) return;
+  throw new TypeError(`Cannot map: source must be iterable, got ${typeof source}`);
 }
 
 /** How many items a source has, if it says so. */

@@ -15,6 +15,7 @@
 // Source: Kotlin's produce, Trio's as_safe_channel: a generator that is driven by its consumer would
 // run in, and be killed with, whatever task happens to ask for the next value.
 
+import { isIterable } from "./_kernel/items.ts";
 import { END, LeavableIterator } from "./_kernel/leavable.ts";
 import type { SelectCase } from "./_kernel/selectable.ts";
 import { streamOf } from "./_kernel/stream.ts";
@@ -389,11 +390,7 @@ export class ProducedIterator<T, R> extends LeavableIterator<R> {
 
 /** Passes on what can be iterated. */
 function checkIterable<T>(candidate: unknown): AsyncIterable<T> | Iterable<T> {
-  const { [Symbol.asyncIterator]: asyncIterator, [Symbol.iterator]: iterator } =
-    (candidate ?? {}) as Partial<AsyncIterable<T> & Iterable<T>>;
-  if (typeof asyncIterator === "function" || typeof iterator === "function") {
-    return candidate as AsyncIterable<T>;
-  }
+  if (isIterable(candidate)) return candidate as AsyncIterable<T>;
   throw new TypeError(
     `Cannot produce: fn must return an iterable, got ${
       candidate === null ? "null" : typeof candidate

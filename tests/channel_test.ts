@@ -2192,3 +2192,18 @@ test("Channel.values({ closeOnReturn }) minds only the kill of its own consumer"
   await ch.send(3);
   assertEquals(consumer.value, { done: false, value: 3 });
 });
+
+test("Channel.from() ends a source that is not async when a promise among its items fails", async () => {
+  const log: unknown[] = [];
+  const ch = Channel.from((function* () {
+    try {
+      yield Promise.resolve(1);
+      yield Promise.reject(new Error("no"));
+    } finally {
+      log.push("left");
+    }
+  })());
+  assertEquals(await (ch.receive() as Promise<unknown>), 1);
+  await assertRejects(() => ch.receive(), Error, "no");
+  assertEquals(log, ["left"]);
+});
