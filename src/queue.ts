@@ -296,7 +296,11 @@ export class Queue<T> implements Selectable<T>, AsyncIterable<T> {
     const refused = refuse(verb, options);
     if (refused !== null) return refused;
     if (this.#store.size > 0) {
-      return Promise.resolve(want === GET ? this.#take() : this.#store.peek());
+      try {
+        return Promise.resolve(want === GET ? this.#take() : this.#store.peek());
+      } catch (error) {
+        return Promise.reject(error); // thrown by compare
+      }
     }
     if (this.#closed) return Promise.reject(new QueueClosedError("Cannot get from a closed queue"));
     return new Waiter<T>(want).park(this.#getters, options);

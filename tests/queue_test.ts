@@ -890,3 +890,19 @@ test("LifoQueue keeps undefined as an item", async () => {
   assertEquals([queue.size, queue.tryPeek()], [1, ok(undefined)]);
   assertEquals([await queue.get(), queue.size], [undefined, 0]);
 });
+
+test("PriorityQueue.get() rejects when compare throws, and the queue stays as it is", async () => {
+  let throws = false;
+  const queue = PriorityQueue.unbounded<number>({
+    compare(a, b) {
+      if (throws) throw new Error("cannot compare");
+      return a - b;
+    },
+  });
+  for (const n of [3, 1, 5, 2, 4]) queue.tryPut(n);
+  throws = true;
+  await assertRejects(() => queue.get(), Error, "cannot compare");
+  assertThrows(() => queue.tryGet(), Error, "cannot compare");
+  throws = false;
+  assertEquals(drain(queue), [1, 2, 3, 4, 5]);
+});

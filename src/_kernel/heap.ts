@@ -47,12 +47,14 @@ export class Heap<T extends HeapItem> {
   remove(item: T): void {
     const at = item.heapIndex;
     if (at < 0) return;
+    const items = this.#items;
+    const last = items[items.length - 1]!;
+    if (last !== item) {
+      if (at > 0 && this.#before(last, items[(at - 1) >> 1]!)) this.#rise(at, last);
+      else this.#sink(at, last);
+    }
+    items.pop();
     item.heapIndex = -1;
-    const last = this.#items.pop()!;
-    if (last === item) return;
-    const parent = this.#items[(at - 1) >> 1];
-    if (at > 0 && this.#before(last, parent!)) this.#rise(at, last);
-    else this.#sink(at, last);
   }
 
   /** How many items are inside. */
@@ -76,16 +78,18 @@ export class Heap<T extends HeapItem> {
 
   #sink(at: number, item: T): void {
     const items = this.#items;
-    const size = items.length;
-    for (let down = 2 * at + 1; down < size; down = 2 * at + 1) {
+    const size = items.length - 1; // without the last one, which moves
+    let place = at;
+    for (let down = 2 * at + 1; down < size; down = 2 * place + 1) {
       if (down + 1 < size && this.#before(items[down + 1]!, items[down]!)) down++;
-      const child = items[down]!;
-      if (!this.#before(child, item)) break;
-      items[at] = child;
-      child.heapIndex = at;
-      at = down;
+      if (!this.#before(items[down]!, item)) break;
+      place = down;
     }
-    items[at] = item;
-    item.heapIndex = at;
+    for (let moved = item; place >= at; place = (place - 1) >> 1) {
+      const above = items[place]!;
+      items[place] = moved;
+      moved.heapIndex = place;
+      moved = above;
+    }
   }
 }
