@@ -31,6 +31,7 @@ import {
   currentTask,
   observeTask,
   type Task,
+  type TaskResult,
   type TaskWatcher,
   watchTask,
 } from "./task.ts";
@@ -67,7 +68,7 @@ export interface MapStageOptions {
  * rest, and is thrown when their clean-up is done. Leaving early, or a kill of the task that waits
  * for a result, kills what runs too, waits for the clean-up, shielded, and ends the input.
  *
- * @param fn The function, plain or async.
+ * @param fn The function: plain, async, or a generator function, of which the return value counts.
  * @param options How many at once, and in which order.
  * @throws {TypeError} If `fn` is no function, or an option has the wrong type.
  * @throws {RangeError} If `concurrency` is no integer >= 1.
@@ -89,7 +90,7 @@ export interface MapStageOptions {
 export function mapStage<A, B>(
   fn: (value: A) => B,
   options: MapStageOptions = {},
-): (input: AsyncIterable<A> | Iterable<A>) => AsyncIterableIterator<Awaited<B>> {
+): (input: AsyncIterable<A> | Iterable<A>) => AsyncIterableIterator<TaskResult<B>> {
   if (typeof fn !== "function") {
     throw new TypeError(
       `Cannot create stage: fn must be a function, got ${fn === null ? "null" : typeof fn}`,
@@ -112,7 +113,7 @@ export function mapStage<A, B>(
   if (typeof ordered !== "boolean") {
     throw new TypeError(`Cannot create stage: ordered must be a boolean, got ${typeof ordered}`);
   }
-  return (input) => new MapIterator<A, Awaited<B>>(fn, input, concurrency, ordered);
+  return (input) => new MapIterator<A, TaskResult<B>>(fn, input, concurrency, ordered);
 }
 
 // What runIn() calls: a function of the module, so that a pull makes no closure.

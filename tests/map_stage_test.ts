@@ -689,3 +689,13 @@ for (const concurrency of [1, 2]) {
     assertEquals(seen, ["outer", "outer", "outer"]);
   });
 }
+
+test("mapStage() of a generator function gives what that returns, by its type too", async () => {
+  const stage = mapStage(async function* (n: number) {
+    yield n;
+    return `${n}`;
+  });
+  const results: string[] = await list(stage([1, 2]));
+  const produced: string[] = await list(produce(() => stage([3])));
+  assertEquals([...results, ...produced], ["1", "2", "3"]);
+});
