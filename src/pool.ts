@@ -25,6 +25,7 @@ import { WaitList, type WaitOwner } from "./_kernel/wait_list.ts";
 import { refuse, refuseOptions, Waiter, type WaitOptions } from "./_kernel/waiter.ts";
 import { Channel } from "./channel.ts";
 import { DeadlockError, killError } from "./errors.ts";
+import { killAll } from "./join.ts";
 import { scope } from "./scope.ts";
 import { Semaphore } from "./semaphore.ts";
 import { checkSpec, spawn, spawnBy } from "./spawn.ts";
@@ -236,7 +237,7 @@ export class Group implements Iterable<Task> {
    * Calls `fn` for each item as a member and iterates over the results in the order of the items, while
    * others still run. Lazy: it begins at the first `next()` and reads no further than `buffer` items
    * ahead. A failing item rejects its `next()` and the iteration goes on; an error of the source comes
-   * last. Leaving the loop kills what runs.
+   * last. Leaving the loop kills what runs; an error of that clean-up is thrown there.
    *
    * A loop that a failing item ends gives no sign of it, since it may as well ask for the next item:
    * `await using results = pool.imap(…)` kills what runs then, too.
@@ -668,7 +669,10 @@ class Imap<R> extends LeavableIterator<R> {
     this.#returned = true;
     this.#results.cancel();
     await this.#feeder?.kill();
-    await Promise.all([...this.#running].map((task) => task.kill()));
+    const running = [...this.#running];
+    await killAll(running);
+    // What fails in its clean-up nobody else gets.
+    for (const task of running) if (task.state === "failed") throw task.error;
     return { done: true, value: undefined };
   }
 }

@@ -1635,3 +1635,16 @@ test("Pool.kill() reaches a map whose place was given in the same tick", async (
   for (const { error } of [mapped, iterated]) assert(isKilled(error));
   assertEquals([begun, pool.running, pool.waiting], [[], 0, 0]);
 });
+
+for (const verb of ["imap", "imapUnordered"] as const) {
+  test(`Pool.${verb}() left early throws the error of a clean-up`, async () => {
+    const error = new Error("cannot clean up");
+    const results = new Pool(3)[verb](async (n: number) => {
+      if (n > 1) await forever().catch((kill) => fails(n === 2 ? error : kill)());
+    }, [1, 2, 3]);
+    await results.next();
+    await idle();
+    assertStrictEquals(await rejection(results.return!()), error);
+    assertEquals((await results.return!()).done, true);
+  });
+}
