@@ -675,3 +675,16 @@ test("withTimeout() with wrong arguments rejects and runs nothing", async () => 
   assertEquals([ran, clock.on.size], [0, 0]);
   assertEquals(new KilledError() instanceof TimeoutError, false);
 });
+
+test("withTimeout() aborts its signal in nobody's name, whoever armed the host timer", async () => {
+  const first = spawn({ name: "first" }, () => sleep(1));
+  await idle();
+  const names: unknown[] = [];
+  await assertRejects(() =>
+    withTimeout(2, async (signal) => {
+      signal.addEventListener("abort", () => names.push(currentTask()?.name));
+      await sleep(Infinity);
+    }), TimeoutError);
+  await first;
+  assertEquals(names, [undefined]);
+});
