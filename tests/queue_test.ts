@@ -906,3 +906,12 @@ test("PriorityQueue.get() rejects when compare throws, and the queue stays as it
   throws = false;
   assertEquals(drain(queue), [1, 2, 3, 4, 5]);
 });
+
+test("Queue iterator takes 50,000 parallel next(), one by one", async () => {
+  const queue = Queue.unbounded<number>(), iterator = queue[Symbol.asyncIterator]();
+  const results = Array.from({ length: 50_000 }, () => iterator.next());
+  for (let n = 0; n < 49_000; n++) queue.tryPut(n);
+  for (let n = 0; n < 49_000; n++) assertEquals((await results[n]!).value, n);
+  await iterator.return!();
+  assertEquals((await Promise.all(results.slice(49_000))).filter(({ done }) => !done), []);
+});

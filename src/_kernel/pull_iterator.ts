@@ -18,6 +18,9 @@ import { refuse, Waiter } from "./waiter.ts";
 /** What a waiter of an iterator has as its `payload`: it wants an `IteratorResult`. */
 export const NEXT: unique symbol = Symbol("next");
 
+/** How many calls of `next()` are kept before the ended ones are dropped. */
+const MOST = 8;
+
 /** What is iterated over. */
 export interface PullSource<R> {
   /** What there is now; `undefined` if one has to wait. */
@@ -30,7 +33,9 @@ export interface PullSource<R> {
 export class PullIterator<R> extends LeavableIterator<R> {
   readonly #verb: string;
   readonly #source: PullSource<R>;
+  /** The `next()` calls that wait, and ended ones, which are dropped now and then. */
   #waiting: Waiter[] = [];
+  #most = MOST;
   #ended = false;
 
   constructor(verb: string, source: PullSource<R>) {
@@ -46,8 +51,10 @@ export class PullIterator<R> extends LeavableIterator<R> {
     const result = this.#source.pull();
     if (result !== undefined) return Promise.resolve(result);
     const waiter = new Waiter<IteratorResult<R, undefined>>(NEXT);
-    this.#waiting = this.#waiting.filter(({ settled }) => !settled);
-    this.#waiting.push(waiter);
+    if (this.#waiting.push(waiter) > this.#most) {
+      this.#waiting = this.#waiting.filter(({ settled }) => !settled);
+      this.#most = 2 * this.#waiting.length + MOST;
+    }
     return this.#source.park(waiter);
   }
 
