@@ -29,6 +29,7 @@ import {
   ROOT,
   runIn,
 } from "./_kernel/current.ts";
+import { isThenable } from "./_kernel/foreign.ts";
 import { isGenerator } from "./_kernel/generator.ts";
 import { hooks } from "./_kernel/hooks.ts";
 import { reportUnhandled } from "./_kernel/unhandled.ts";
@@ -762,9 +763,4 @@ function checkGreenlet(verb: string, parent: unknown): asserts parent is Greenle
   throw new TypeError(
     `Cannot ${verb}: parent must be a greenlet, got ${parent === null ? "null" : typeof parent}`,
   );
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null &&
-    typeof (value as { then?: unknown }).then === "function";
 }
