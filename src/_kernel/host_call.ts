@@ -12,6 +12,7 @@
 //  1. The wait ends once, by the host or by a cancel. What the host says afterwards is dropped.
 //  2. `stop` is called at most once, and only if the wait was cancelled.
 
+import { reportUnhandled } from "./unhandled.ts";
 import { WaitList, type WaitOwner } from "./wait_list.ts";
 import { Waiter, type WaitOptions } from "./waiter.ts";
 
@@ -66,7 +67,11 @@ class HostCall<T> implements WaitOwner, HostCallEnds<T> {
   }
 
   "~waiterLeft"({ context }: Waiter): void {
-    this.#stop?.(context?.cancelled === true ? context.reason : undefined);
+    try {
+      this.#stop?.(context?.cancelled === true ? context.reason : undefined);
+    } catch (error) {
+      reportUnhandled(error); // it must not end a kill half-way, nor stop the clock
+    }
   }
 }
 

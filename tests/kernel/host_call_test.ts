@@ -11,8 +11,10 @@ import { select } from "../../src/select.ts";
 import { sleep } from "../../src/sleep.ts";
 import { spawn } from "../../src/spawn.ts";
 import { after } from "../../src/timer.ts";
+import { onUnhandled } from "../../src/unhandled.ts";
 import { until } from "../../src/until.ts";
 import { gate } from "../gate.ts";
+import { idle } from "../idle.ts";
 import { noLeaks } from "../leaks.ts";
 import { rejection } from "../outcome.ts";
 
@@ -89,4 +91,17 @@ test("outsideWaits() counts waits on foreign promises, selects too, until they e
   promise.open();
   await Promise.all(waits);
   assertEquals(outsideWaits(), 0);
+});
+
+test("hostCall() reports what its stop throws; the kill and later ones go on", async () => {
+  const error = new Error("cannot stop"), reported: unknown[] = [];
+  using _hook = onUnhandled((thrown) => reported.push(thrown));
+  const stop = (): never => {
+    throw error;
+  };
+  const both = spawn(() => Promise.all([hostCall("call", "a", () => stop), sleep(Infinity)]));
+  const next = spawn(() => sleep(Infinity));
+  await idle();
+  assertEquals([await both.kill(), await next.kill()], [true, true]);
+  assertEquals(reported, [error]);
 });
