@@ -214,6 +214,7 @@ export class BunWire implements Wire {
       const bytes = this.#queue[0]!;
       const sent = this.#send(bytes);
       this.#queued -= sent;
+      if (sent > 0 && !this.#freed) this.#sink!["~sent"]();
       if (sent < bytes.length) {
         // Not while it is empty: the socket may have been freed by the write.
         if (this.#queue.length > 0) this.#queue[0] = bytes.subarray(sent);

@@ -466,6 +466,11 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable, Selecta
     this.#failWriters();
   }
 
+  /** The host has sent a part of what it holds. For the wire. */
+  "~sent"(): void {
+    if (this["~clocked"]) this["~lastActivity"] = clock.on.now();
+  }
+
   /** The host has sent what it held. For the wire. */
   "~drained"(): void {
     if (this.#writers.first !== null) serveAll(this.#writers, undefined);

@@ -253,6 +253,7 @@ class DenoWire implements Wire {
     if (this.#freed) return;
     const bytes = this.#writing!;
     this.#queued -= count;
+    this.#sink!["~sent"]();
     if (count < bytes.length) {
       this.#send(bytes.subarray(count));
       return;

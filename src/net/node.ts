@@ -168,6 +168,8 @@ function listen(
 }
 
 const NO_BYTES = new Uint8Array(0);
+/** The host tells of a write when all of it is sent. So what is longer is handed over in such pieces. */
+const PIECE = 256 * 1024;
 
 class NodeWire implements Wire {
   readonly local: Address;
@@ -183,6 +185,23 @@ class NodeWire implements Wire {
   readonly #push: NodeSocket["push"];
   /** Somebody waits for the buffer to be empty. */
   #waitedFor = false;
+  /** What waits for the piece before it; while `#feeding`, the host has one. */
+  readonly #rest: Uint8Array[] = [];
+  #feeding = false;
+  /** The end follows the last piece. */
+  #ending = false;
+  readonly #onPiece: (error?: unknown) => void = (error) => {
+    if (error != null || this.#destroyed) return;
+    this.#sink!["~sent"]();
+    const piece = this.#rest.shift();
+    if (piece !== undefined) {
+      this.#socket.write(piece, this.#onPiece);
+      return;
+    }
+    this.#feeding = false;
+    if (this.#ending) this.#socket.end();
+    this.#onWritten();
+  };
   // And not the event "drain": it does not come below the high-water mark, nor once the end is asked for.
   readonly #onWritten: (error?: unknown) => void = (error) => {
     if (!this.#waitedFor || error != null || this.#socket.writableLength > 0) return;
@@ -226,6 +245,7 @@ class NodeWire implements Wire {
   }
 
   write(bytes: Uint8Array, owned: boolean): boolean {
+    if (this.#feeding || bytes.length > PIECE) return this.#feed(bytes, owned);
     const socket = this.#socket;
     // Behind others it stays in the buffer for long: what is short is copied, what is long is waited for.
     const busy = socket.writableLength > 0;
@@ -243,7 +263,8 @@ class NodeWire implements Wire {
   }
 
   end(): void {
-    this.#socket.end();
+    if (this.#feeding) this.#ending = true;
+    else this.#socket.end();
   }
 
   close(): void {
@@ -251,7 +272,7 @@ class NodeWire implements Wire {
     if (socket.writableFinished) socket.destroy();
     else {
       socket.once("finish", onFinish);
-      socket.end();
+      this.end();
     }
   }
 
@@ -267,6 +288,20 @@ class NodeWire implements Wire {
     if (!this.#passing || chunk === null) return this.#push.call(this.#socket, chunk);
     this.received(chunk);
     return true;
+  }
+
+  /** Hands it over piece by piece; always waited for. */
+  #feed(bytes: Uint8Array, owned: boolean): false {
+    if (!owned && bytes.length < HIGH_WATER) bytes = copy(bytes);
+    for (let at = 0; at < bytes.length; at += PIECE) {
+      this.#rest.push(bytes.subarray(at, at + PIECE));
+    }
+    this.#waitedFor = true;
+    if (!this.#feeding) {
+      this.#feeding = true;
+      this.#socket.write(this.#rest.shift()!, this.#onPiece);
+    }
+    return false;
   }
 
   received(chunk: Uint8Array): void {

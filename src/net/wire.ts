@@ -50,6 +50,8 @@ export interface WireSink {
   "~ended"(): void;
   /** The connection broke, with an error of the host. `closed` follows. */
   "~failed"(error: unknown): void;
+  /** The host has sent a part of what it was given: the peer takes it. Not told of what is taken at once. */
+  "~sent"(): void;
   /** The host has sent all it was given. */
   "~drained"(): void;
   /** The socket is freed. Told once, perhaps from within `close` or `destroy`. */

@@ -257,6 +257,7 @@ class End implements Wire, Runnable, TimerTarget {
     this.#queued -= size;
     line.arrived += size;
     if (size > 0 && !peer.#freed) peer.#sink!["~received"](parcel.slice(0, size));
+    if (!this.#freed) this.#sink!["~sent"]();
     if (line.left <= 0) return line.reset();
     if (this.#mustDrain && this.#queued < HIGH_WATER) {
       this.#mustDrain = false;

@@ -83,6 +83,8 @@ class Sink implements WireSink {
     this.told.push(`failed ${(error as { code: string }).code}`);
   }
 
+  "~sent"(): void {}
+
   "~drained"(): void {
     this.told.push("drained");
   }

@@ -755,6 +755,9 @@ test("Conn keeps the time of its last activity while it is told to", async () =>
   time.advance(5);
   wire.give("a");
   assertEquals(conn["~lastActivity"], 10);
+  time.advance(5);
+  wire.sink["~sent"]();
+  assertEquals(conn["~lastActivity"], 15);
 });
 
 test("Conn that was failed from inside rejects with the very error, now and later", async () => {

@@ -518,6 +518,25 @@ test("idleTimeout ends a write whose peer does not read", async () => {
   await gone(conn);
 });
 
+test("idleTimeout lets a write go on whose peer reads slowly", async () => {
+  const SIZE = 24 << 20, told: unknown[] = [];
+  const { server, client } = await serving(
+    (conn) => conn.write(new Uint8Array(SIZE)),
+    { idleTimeout: 500, onError: (error) => told.push(error) },
+  );
+  await using _server = server;
+  await using conn = await client();
+  let size = 0, steps = 0;
+  for await (const chunk of conn) {
+    size += chunk.length;
+    if (size > (steps + 1) * (SIZE / 100)) {
+      steps++;
+      await sleep(15);
+    }
+  }
+  assertEquals([told, size], [[], SIZE]);
+});
+
 test("idleTimeout is told to waits that begin later, too", async () => {
   const later = gate<unknown>();
   const { server, client } = await serving(async (conn) => {
