@@ -150,7 +150,7 @@ function listen(
     keepAlive,
   };
   const server = target.tls === undefined ? net.createServer(options) : tls.createServer(options);
-  const wire = new NodeListener(server, target.tls, address);
+  const wire = new NodeListener(server, target);
   server.once("error", ends.fail.bind(ends));
   server.once("listening", () => {
     wire.listening();
@@ -367,11 +367,13 @@ class NodeListener implements WireListener {
   /** Sockets whose handshake is not done, by their peer: the TLS socket is another object. */
   readonly #shaking: Map<string, { socket: NodeSocket; timer: Timer }> = new Map();
   readonly #handshakeMs: number;
+  readonly #backlog: number;
   #sink: WireListenerSink | null = null;
   #closed = false;
 
-  constructor(server: NodeServer, tls: object | undefined, address: Address) {
+  constructor(server: NodeServer, { address, backlog, tls }: ListenTarget) {
     this.#server = server;
+    this.#backlog = backlog;
     this.#tls = tls !== undefined;
     this.#handshakeMs = (tls as { handshakeTimeout?: number })?.handshakeTimeout ?? HANDSHAKE_MS;
     this.address = address;
@@ -406,12 +408,20 @@ class NodeListener implements WireListener {
       shaking.delete(peer);
     };
     server.on("connection", (socket: NodeSocket) => {
+      // No other bound counts them. The oldest goes: whoever means it is done in a moment.
+      for (const [oldest, { socket }] of shaking) {
+        if (shaking.size < this.#backlog) break;
+        end(oldest);
+        socket.destroy();
+      }
       const peer = peerOf(socket);
       // Node only tells when its own limit is over, and Bun has none.
       const timer = clock.on.set({ timeUp: () => socket.destroy() }, this.#handshakeMs);
       shaking.set(peer, { socket, timer });
       socket.once("close", () => {
-        if (shaking.get(peer)?.socket === socket) end(peer);
+        // All who were reset before they were accepted have one name: nobody's.
+        timer.clock.clear(timer);
+        if (shaking.get(peer)?.socket === socket) shaking.delete(peer);
       });
     });
     server.on("secureConnection", (socket: NodeSocket) => end(peerOf(socket)));

@@ -8,17 +8,19 @@
  */
 
 import { assert, assertEquals, assertInstanceOf, assertLess } from "@std/assert";
-import { spawn as spawnProcess } from "node:child_process";
+import { execFileSync, spawn as spawnProcess } from "node:child_process";
 import * as net from "node:net";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { clock } from "../../src/_kernel/clock.ts";
 import { Channel } from "../../src/channel.ts";
 import { BrokenError, TimeoutError } from "../../src/errors.ts";
 import { joinAll } from "../../src/join.ts";
 import type { Conn } from "../../src/net/conn.ts";
 import { connect } from "../../src/net/connect.ts";
+import { listen } from "../../src/net/listener.ts";
 import { serve, type ServeOptions, type Server } from "../../src/net/server.ts";
 import { Semaphore } from "../../src/semaphore.ts";
 import { sleep } from "../../src/sleep.ts";
@@ -29,6 +31,7 @@ import { idle } from "../idle.ts";
 import { noLeaks } from "../leaks.ts";
 import { ManualClock } from "../manual_clock.ts";
 import { CERT, KEY } from "./certificate.ts";
+import { ON_DENO } from "./sockets.ts";
 
 noLeaks();
 
@@ -381,6 +384,58 @@ test("clients that do not finish a TLS handshake run out of the handshake time",
     assert(error instanceof BrokenError || error instanceof TimeoutError, String(error));
   }
 });
+
+test("clients that connect and make no TLS handshake are no more than the backlog", {
+  skip: ON_DENO ? "it accepts before the handshake, so they count for maxConnections" : false,
+}, async () => {
+  const errors: unknown[] = [];
+  await using server = await serve({
+    hostname: LOOPBACK,
+    tls: { cert: CERT, key: KEY },
+    backlog: 4,
+    onError: (error) => errors.push(error),
+  }, echoFrames);
+  const port = server.address.port!;
+  const six = gate();
+  let gone = 0;
+  const sockets = Array.from({ length: 10 }, () => {
+    const socket = net.connect({ port, host: LOOPBACK });
+    socket.on("error", () => {}).once("close", () => ++gone === 6 && six.open());
+    return socket.resume();
+  });
+  await six.promise;
+  await using good = await connect({ hostname: "localhost", port, tls: { ca: CERT } });
+  await good.writeFrame("hello");
+  assertEquals((await good.frames().next()).value?.length, 5);
+  assert(gone <= 7, `${gone} were closed, one of them for the good client`);
+  for (const socket of sockets) socket.destroy();
+  for (const error of errors) assertInstanceOf(error, BrokenError);
+});
+
+test("clients that reset before a TLS server has accepted them leave no timer", {
+  skip: ON_DENO ? "it has none for them" : false,
+}, async () => {
+  const before = clock.on.size;
+  const listener = await listen({ hostname: LOOPBACK, tls: { cert: CERT, key: KEY } });
+  const { port } = listener.address;
+  // In a program of their own, for which this one waits without a turn of its own.
+  execFileSync(process.execPath, ["-e", RESETS.replace("PORT", String(port))]);
+  const accepting = listener.accept();
+  const good = await connect({ hostname: "localhost", port, tls: { ca: CERT } });
+  (await accepting).destroy();
+  good.destroy();
+  await listener.close();
+  assertEquals(clock.on.size, before);
+});
+
+const RESETS = `
+  const { connect } = require("node:net");
+  let left = 20;
+  for (let i = 0; i < 20; i++) {
+    const socket = connect(PORT, "${LOOPBACK}", () => socket.resetAndDestroy());
+    socket.on("error", () => {}).on("close", () => --left === 0 && process.exit());
+  }
+`;
 
 test("clients that take the last file of the process are waited out, without spinning", async () => {
   // Elsewhere there is no ulimit; Bun tells nobody, and accepts on its own whenever it can.
