@@ -12,9 +12,16 @@
 //  1. #size is the number of bytes from #offset of the chunk at #head to the end of the list.
 //  2. No chunk from #head on is empty, and #offset lies inside the first of them.
 //  3. What is taken is the caller's own: no later piece shares its bytes.
+//  4. Of more than MANY chunks those behind are joined, unless they are long: what a host hands over costs
+//     hundreds of bytes beside its own, and a peer that sends byte by byte decides how many there are.
 
 /** Emptied places at the front that are kept, so that taking moves nothing most of the time. */
 const SLACK = 32;
+/** So many chunks stay as they came, and so long ones. */
+const MANY = 64;
+const LONG = 512;
+/** The size of the pieces into which the others are joined. */
+const JOINED = 16 * 1024;
 
 /** Says of a taker that there is not enough yet. */
 export const WAIT: unique symbol = Symbol("wait");
@@ -33,17 +40,22 @@ export interface Taker<T> {
 
 /** How far a search has come. Valid while nothing is taken. */
 export class Cursor {
-  /** Chunks that were searched. */
+  /** Chunks that were searched, but for the last one, which may grow. */
   chunks = 0;
   /** The bytes in them. */
   bytes = 0;
+  /** Bytes of the next chunk that were searched. */
+  within = 0;
 
   /** Back to the beginning. */
   reset(): void {
     this.chunks = 0;
     this.bytes = 0;
+    this.within = 0;
   }
 }
+
+const EMPTY = new Uint8Array(0);
 
 /** The bytes. */
 export class Chunks {
@@ -51,6 +63,9 @@ export class Chunks {
   #head = 0;
   #offset = 0;
   #size = 0;
+  /** Where small chunks are joined, and how much of it is in use. */
+  #joined: Uint8Array = EMPTY;
+  #used = 0;
 
   /** How many bytes there are. */
   get size(): number {
@@ -60,8 +75,9 @@ export class Chunks {
   /** Adds bytes at the end. */
   push(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
-    this.#list.push(chunk);
     this.#size += chunk.length;
+    if (this.#list.length - this.#head < MANY || chunk.length >= LONG) this.#list.push(chunk);
+    else this.#join(chunk);
   }
 
   /** Takes the rest of the first chunk as it is; only if there is one. */
@@ -134,8 +150,13 @@ export class Chunks {
     for (let i = this.#head + cursor.chunks; i < this.#list.length; i++) {
       const chunk = this.#list[i]!;
       const offset = i === this.#head ? this.#offset : 0;
-      const at = chunk.indexOf(byte, offset);
+      const at = chunk.indexOf(byte, offset + cursor.within);
       if (at >= 0) return cursor.bytes + at - offset;
+      if (i === this.#list.length - 1) {
+        cursor.within = chunk.length - offset;
+        break;
+      }
+      cursor.within = 0;
       cursor.chunks++;
       cursor.bytes += chunk.length - offset;
     }
@@ -148,6 +169,20 @@ export class Chunks {
     this.#head = 0;
     this.#offset = 0;
     this.#size = 0;
+  }
+
+  /** Adds it to the chunk at the end, or begins a new one. */
+  #join(chunk: Uint8Array): void {
+    const list = this.#list, last = list.length - 1;
+    let begin = this.#used - list[last]!.length;
+    if (list[last]!.buffer !== this.#joined.buffer || this.#used + chunk.length > JOINED) {
+      this.#joined = new Uint8Array(JOINED);
+      begin = this.#used = 0;
+      list.push(EMPTY);
+    }
+    this.#joined.set(chunk, this.#used);
+    this.#used += chunk.length;
+    list[list.length - 1] = this.#joined.subarray(begin, this.#used);
   }
 
   /** The first bytes of the first chunk, at most `count`. */
@@ -178,5 +213,3 @@ export class Chunks {
     }
   }
 }
-
-const EMPTY = new Uint8Array(0);

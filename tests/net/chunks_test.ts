@@ -57,11 +57,30 @@ test("Chunks.indexOf() goes on where its cursor stands", () => {
   const chunks = chunksOf("xab", "cd"), cursor = new Cursor();
   chunks.skip(1);
   assertEquals(chunks.indexOf(10, cursor), -1);
-  assertEquals([cursor.chunks, cursor.bytes], [2, 4]);
+  assertEquals([cursor.chunks, cursor.bytes, cursor.within], [1, 2, 2]);
   chunks.push(bytesOf("e\nf\n"));
   assertEquals(chunks.indexOf(10, cursor), 5);
   cursor.reset();
   assertEquals(chunks.indexOf(10, cursor), 5);
+});
+
+test("Chunks joins small chunks that come in great number, and a search goes on in them", () => {
+  const chunks = new Chunks(), cursor = new Cursor();
+  const bytes = Uint8Array.from({ length: 40_000 }, (_, i) => 11 + i % 200);
+  for (const [i] of bytes.entries()) {
+    chunks.push(bytes.slice(i, i + 1));
+    assertEquals(chunks.indexOf(10, cursor), -1);
+  }
+  chunks.push(Uint8Array.of(10));
+  assertEquals(chunks.indexOf(10, cursor), 40_000);
+  assertEquals(chunks.peek(40_000), bytes);
+  let count = 0, size = 0;
+  for (; chunks.size > 0; count++) {
+    const chunk = chunks.shift();
+    assertEquals(chunk.subarray(0, 1), Uint8Array.of(bytes[size] ?? 10));
+    size += chunk.length;
+  }
+  assertEquals([count, size], [64 + 3, 40_001]);
 });
 
 test("Chunks.clear() forgets all", () => {
