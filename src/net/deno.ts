@@ -156,8 +156,12 @@ class DenoWire implements Wire {
     this.local = addressOf(conn.localAddr);
     this.remote = addressOf(conn.remoteAddr);
     if (address.path !== undefined) return;
-    conn.setNoDelay?.(noDelay);
-    if (keepAlive) conn.setKeepAlive?.(true);
+    try {
+      conn.setNoDelay?.(noDelay);
+      if (keepAlive) conn.setKeepAlive?.(true);
+    } catch {
+      // Some systems refuse it once the peer has reset; the first read says so.
+    }
   }
 
   open(sink: WireSink): void {

@@ -141,6 +141,40 @@ test("a small write that the system has not taken is not changed by its caller",
   assertEquals(total, pieces * length);
 });
 
+test("a peer whose socket takes no options does not end the accepting of others", {
+  skip: ON_DENO ? false : "only Deno says so",
+}, async () => {
+  const deno =
+    (globalThis as unknown as { Deno: { listen: (options: object) => DenoListener } }).Deno;
+  const { listen: host } = deno;
+  let refused = 0;
+  deno.listen = (options) => {
+    const listener = host(options), { accept } = listener;
+    listener.accept = async () =>
+      Object.assign(await accept.call(listener), {
+        setNoDelay() {
+          refused++;
+          throw new Error("Invalid argument (os error 22)");
+        },
+      });
+    return listener;
+  };
+  const listener = await listen({ hostname: "127.0.0.1" });
+  deno.listen = host;
+  for (let i = 1; i <= 2; i++) {
+    const accepting = listener.accept();
+    await using client = await connect({ port: listener.address.port });
+    await using server = await accepting;
+    await client.write("a");
+    assertEquals([textOf(await server.readExactly(1)), refused], ["a", i]);
+  }
+  await listener.close();
+});
+
+interface DenoListener {
+  accept(): Promise<object>;
+}
+
 test("half-closing one way leaves the other way open", async () => {
   await using pair = await socketPair();
   const { client, server } = pair;
