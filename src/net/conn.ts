@@ -567,7 +567,7 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable, Selecta
 
   #failWriters(): void {
     for (let it = this.#writers.first; it !== null; it = this.#writers.first) {
-      it.fail(this.#writeError());
+      it.fail(this.#writeError(true));
     }
   }
 
@@ -583,10 +583,10 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable, Selecta
     return this.#closedError("read");
   }
 
-  #writeError(): unknown {
+  #writeError(waited = false): unknown {
     if (this.#input === FAILED) return this.#cause;
-    // Without a giving up on this side, what closed it is that it broke.
-    if (this.#closed && !this.#writeEnded && this.#input !== CLOSED) {
+    // Without a giving up on this side, what closed it is that it broke. Who waits wrote before the end.
+    if (this.#closed && (waited || !this.#writeEnded) && this.#input !== CLOSED) {
       return broken(`write to ${this.#text}`, this.#cause);
     }
     return this.#closedError("write to");

@@ -442,6 +442,16 @@ test("Conn.write() that waits rejects when the peer is gone", async () => {
   assert(error.message.startsWith('Cannot write to Conn "10.0.0.1:4000": '), error.message);
 });
 
+test("Conn.write() that waits when the output is ended is told of the peer, not of that end", async () => {
+  const { conn, wire } = fakeConn();
+  wire.room = false;
+  const write = rejection(conn.write("a"));
+  conn.closeWrite();
+  wire.fail("ECONNRESET");
+  assertEquals((await write as BrokenError).code, "ECONNRESET");
+  assertInstanceOf(await rejection(conn.write("b")), ConnClosedError);
+});
+
 test("Conn.writeFrame() writes the length and the bytes in one piece", async () => {
   const { conn, wire } = fakeConn();
   await conn.writeFrame("héllo");
