@@ -13,6 +13,7 @@
 //  3. A callback runs in a microtask of its own, with all that the host carries through async code from
 //     where it was set.
 
+import { type AbortTarget, unwatchAbort, watchAbort } from "../_kernel/abort.ts";
 import type { Timer, TimerTarget } from "../_kernel/clock.ts";
 import type { VirtualClock } from "./_virtual_clock.ts";
 
@@ -21,7 +22,15 @@ const FIRST_HANDLE = 2 ** 40;
 /** Hosts fire at once after longer times. */
 const LONGEST = 2 ** 31 - 1;
 
+/** Where `util.promisify` finds the promised form of a function. */
+const PROMISIFY = Symbol.for("nodejs.util.promisify.custom");
+
 type Callback = (...args: unknown[]) => unknown;
+type PromisedTimeout = (
+  ms?: number,
+  value?: unknown,
+  options?: { signal?: AbortSignal },
+) => Promise<unknown>;
 
 // globalThis: replacing a global needs the object that has it.
 const globals = globalThis as unknown as {
@@ -55,14 +64,17 @@ export class FakeGlobals {
     const { setTimeout, setInterval, clearTimeout, clearInterval, Date, performance } = globals;
     const { clock } = this;
     const date = (): number => Math.floor(this.#epoch + clock.passed);
-    this.#replace(
-      globals,
-      "setTimeout",
-      (callback: Callback, ms?: number, ...args: unknown[]) =>
-        clock.isInside
-          ? this.#start("setTimeout", callback, ms, args)
-          : setTimeout(callback, ms, ...args),
-    );
+    const fakeTimeout = (callback: Callback, ms?: number, ...args: unknown[]) =>
+      clock.isInside
+        ? this.#start("setTimeout", callback, ms, args)
+        : setTimeout(callback, ms, ...args);
+    const promised = Reflect.get(setTimeout, PROMISIFY) as PromisedTimeout | undefined;
+    if (promised !== undefined) {
+      const value: PromisedTimeout = (...args) =>
+        clock.isInside ? this.#promised(...args) : promised(...args);
+      Object.defineProperty(fakeTimeout, PROMISIFY, { value });
+    }
+    this.#replace(globals, "setTimeout", fakeTimeout);
     this.#replace(
       globals,
       "setInterval",
@@ -99,7 +111,11 @@ export class FakeGlobals {
     this.#replace(
       AbortSignal,
       "timeout",
-      (ms: number) => clock.isInside ? this.#signal(ms) : timeout.call(AbortSignal, ms),
+      // The host says what is wrong with a time.
+      (ms: number) =>
+        clock.isInside && ms >= 0 && ms <= Number.MAX_SAFE_INTEGER
+          ? this.#signal(ms)
+          : timeout.call(AbortSignal, ms),
     );
   }
 
@@ -132,6 +148,30 @@ export class FakeGlobals {
     }
     const handle = FIRST_HANDLE + this.#handles++;
     return new FakeTimer(this, name, handle, () => callback(...args), spanOf(name, ms));
+  }
+
+  /** What `util.promisify(setTimeout)` does. */
+  #promised(ms?: number, value?: unknown, options?: { signal?: AbortSignal }): Promise<unknown> {
+    const signal = options?.signal;
+    return new Promise((resolve, reject) => {
+      const aborted: AbortTarget["aborted"] = (cause) => {
+        const error = new Error("The operation was aborted", { cause });
+        reject(Object.assign(error, { name: "AbortError", code: "ABORT_ERR" }));
+      };
+      if (signal?.aborted === true) return aborted(signal.reason);
+      const end = (): void => {
+        if (signal !== undefined) unwatchAbort(signal, target);
+        resolve(value);
+      };
+      const timer = this.#start("setTimeout", end, ms, []);
+      const target: AbortTarget = {
+        aborted: (reason) => {
+          timer.close();
+          aborted(reason);
+        },
+      };
+      if (signal !== undefined) watchAbort(signal, target);
+    });
   }
 
   #stop(handle: unknown, stop: (handle: unknown) => void): void {
@@ -261,10 +301,9 @@ export class FakeTimer implements TimerTarget, Disposable {
   }
 }
 
-/** The time that a host would wait. An interval of 0 would never let the clock go on. */
+/** The time that a host would wait: for Deno, Node and Bun what is below 1 ms, or too long, is 1 ms. */
 function spanOf(name: string, ms: unknown): number {
   const span = Math.trunc(Number(ms ?? 0));
-  const least = name === "setInterval" ? 1 : 0;
   if (name === "AbortSignal.timeout") return span;
-  return span >= least && span <= LONGEST ? span : least;
+  return span >= 1 && span <= LONGEST ? span : 1;
 }

@@ -7,12 +7,14 @@ import {
   assertInstanceOf,
   assertRejects,
   assertStrictEquals,
+  assertThrows,
 } from "@std/assert";
 import fc from "fast-check";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { test } from "node:test";
+import { promisify } from "node:util";
 import { clock } from "../../src/_kernel/clock.ts";
 import { hooks } from "../../src/_kernel/hooks.ts";
 import { macrotask, now as realNow, startTimer, stopTimer } from "../../src/_kernel/host.ts";
@@ -506,7 +508,7 @@ test("virtualTime() with fakeGlobals runs timers in order and lets microtasks ru
     "microtask at 5",
     "second at 5",
     "library at 5",
-    "nested at 5",
+    "nested at 6",
   ]);
 });
 
@@ -621,13 +623,36 @@ test("virtualTime() with fakeGlobals takes odd times as hosts do", async () => {
     for (const ms of [undefined, -5, NaN, Infinity, 2 ** 31, "3"] as number[]) {
       await new Promise<void>((resolve) => void setTimeout(resolve, ms));
     }
-    assertEquals(time.now, 3);
+    assertEquals(time.now, 5 * 1 + 3);
+    const order: number[] = [];
+    for (const ms of [2, 1, 0, 1]) setTimeout(() => order.push(ms), ms);
+    await sleep(2);
+    assertEquals(order, [1, 0, 1, 2]);
+    for (const ms of [NaN, -1]) assertThrows(() => AbortSignal.timeout(ms));
+    await sleep(1);
+    assertEquals(time.now, 5 * 1 + 3 + 3);
     await assertRejects(
       // deno-lint-ignore require-await -- a throw becomes a rejection
       async () => void setTimeout("code" as never),
       TypeError,
       "Cannot setTimeout: callback must be a function, got string",
     );
+  });
+});
+
+test("virtualTime() with fakeGlobals has the promised form of setTimeout", async () => {
+  await faked(async (time) => {
+    const pause = promisify(setTimeout);
+    assertEquals([await pause(HOUR, "value"), time.now], ["value", HOUR]);
+    for (const at of ["before", "meanwhile"]) {
+      const controller = new AbortController(), cause = new Error(at);
+      if (at === "before") controller.abort(cause);
+      const error = rejection(pause(DAY, undefined, { signal: controller.signal }));
+      controller.abort(cause);
+      const { name, cause: found } = await error as Error;
+      assertEquals([name, found], ["AbortError", cause]);
+    }
+    assertEquals(time.now, HOUR);
   });
 });
 
@@ -988,7 +1013,7 @@ test("virtualTime() ends a program that moves the clock for ever", async () => {
         return new Event().wait();
       }, { maxMoves: 100 }),
     Error,
-    "got 0 ms of virtual time",
+    "got 100 ms of virtual time",
   );
 });
 
