@@ -36,6 +36,10 @@ export function liveWaiters(): number {
   return parked();
 }
 
+/** Calls under way, and `config.spawnStacks` as it was before the first of them. */
+let calls = 0;
+let spawnStacks = false;
+
 /**
  * Runs `fn` and rejects if it leaves anything behind: a task that has not ended, a parked wait, a timer.
  * The error lists each: the task, what it waits on, where it was spawned. Else it gives what `fn`
@@ -70,7 +74,7 @@ export async function leaks<T>(fn: () => T): Promise<Awaited<T>> {
   const refused = refuse("look for leaks");
   if (refused !== null) return refused;
   const { on: former } = clock;
-  const { spawnStacks } = config;
+  if (calls++ === 0) ({ spawnStacks } = config);
   const inside = new Inside();
   const timers = new Timers(former, inside);
   clock.on = timers;
@@ -89,38 +93,43 @@ export async function leaks<T>(fn: () => T): Promise<Awaited<T>> {
     return value;
   } finally {
     inside.leave();
-    config.spawnStacks = spawnStacks;
-    if (clock.on === timers) clock.on = former;
+    if (--calls === 0) config.spawnStacks = spawnStacks;
+    timers.over = true;
+    // Several calls at once may end in any order.
+    while (clock.on instanceof Timers && clock.on.over) clock.on = clock.on.below;
   }
 }
 
 /** A clock that notes which of its timers were set inside. */
 class Timers extends Clock {
-  readonly #clock: Clock;
+  /** The clock that was there before. */
+  readonly below: Clock;
+  /** Its call has ended. */
+  over = false;
   readonly #inside: Inside;
   #set: Timer[] = [];
   #prune = 1024;
 
   constructor(clock: Clock, inside: Inside) {
     super({ now: () => clock.now(), arm: () => {} });
-    this.#clock = clock;
+    this.below = clock;
     this.#inside = inside;
   }
 
   override set(target: TimerTarget, ms: number): Timer {
     // It belongs to the clock below, which fires and clears it.
-    const timer = this.#clock.set(target, ms);
+    const timer = this.below.set(target, ms);
     if (!this.#inside.isHere) return timer;
     if (this.#set.push(timer) > this.#prune) this.#prune = 1024 + 2 * this.waiting();
     return timer;
   }
 
   override get next(): number | undefined {
-    return this.#clock.next;
+    return this.below.next;
   }
 
   override get size(): number {
-    return this.#clock.size;
+    return this.below.size;
   }
 
   /** How many of those set inside have neither fired nor been cleared. */

@@ -174,6 +174,21 @@ test("leaks() leaves the hooks, the clock and config as they were", async () => 
   assertEquals(config.spawnStacks, false);
 });
 
+test("leaks() called several times at once leaves all as it was, whichever ends first", async () => {
+  const before = clock.on;
+  for (const first of [0, 1]) {
+    const gates = [gate(), gate()] as const;
+    const calls = gates.map(({ promise }) => leaks(() => promise));
+    gates[first]!.open();
+    await calls[first];
+    assertEquals(config.spawnStacks, true);
+    gates[1 - first]!.open();
+    await Promise.all(calls);
+    assertStrictEquals(clock.on, before);
+    assertEquals(config.spawnStacks, false);
+  }
+});
+
 test("leaks() checks its argument, and is refused in a killed task", async () => {
   await assertRejects(() => leaks(7 as never), TypeError, "fn must be a function, got number");
   const reason = new Error("killed");
