@@ -229,7 +229,7 @@ export function iteratorAlone(subject: Subject): Inside {
 }
 
 /** An async iterator of the host, each of whose steps is a wait of whoever asks for it. */
-class IteratorInTask implements AsyncIterableIterator<unknown> {
+class IteratorInTask implements AsyncIterableIterator<unknown>, AsyncDisposable {
   readonly #verb: string;
   readonly #name: string;
   readonly #host: AsyncIterator<unknown>;
@@ -279,6 +279,11 @@ class IteratorInTask implements AsyncIterableIterator<unknown> {
 
   [Symbol.asyncIterator](): this {
     return this;
+  }
+
+  // Those of the hosts have it, but for Node below 24.
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
   }
 
   #stop(reason: unknown): void {

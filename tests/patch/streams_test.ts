@@ -176,6 +176,16 @@ test("events.on() stops listening when its loop is left, fails, or its signal ab
   assertEquals([emitter.listenerCount("tick"), getEventListeners(signal, "abort").length], [0, 0]);
 });
 
+test("the iterator of on() in a task can be disposed of, as the host's", async () => {
+  const emitter = new EventEmitter();
+  await spawn(async () => {
+    const iterator = events.on(emitter, "x") as unknown as AsyncDisposable;
+    assertEquals(emitter.listenerCount("x"), 1);
+    await iterator[Symbol.asyncDispose]();
+    assertEquals(emitter.listenerCount("x"), 0);
+  });
+});
+
 test("taking the part out puts the very functions back", () => {
   assert(streams.pipeline !== before.pipeline && events.once !== before.once);
   patched[Symbol.dispose]();
