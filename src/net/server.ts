@@ -59,7 +59,8 @@ export type ConnHandler = (conn: Conn) => unknown;
 export interface ServeOptions extends ListenOptions {
   /**
    * How many connections may be open: an integer >= 1. With so many the server does not accept: who
-   * comes then waits in the queue of the host, and is served when a handler has ended.
+   * comes then waits, and is served when a handler has ended; on Node and Bun those above `backlog` are
+   * closed.
    *
    * @default {Infinity}
    */
@@ -252,7 +253,7 @@ export class Server implements AsyncDisposable, Iterable<Conn> {
    * is out of reach of kills. A second stop joins the first; the earliest limit counts.
    *
    * The handler that calls it is neither waited for nor killed by this call, and closes its own connection
-   * by returning.
+   * by returning. A task that the handler waits for must not wait for it.
    *
    * @throws {RangeError} If `options.timeout` is negative or NaN.
    *
