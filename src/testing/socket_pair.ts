@@ -156,6 +156,8 @@ class End implements Wire, Runnable, TimerTarget {
   #moving = false;
   #paused = false;
   #ended = false;
+  /** The end of the peer has arrived. */
+  #readEnded = false;
   #closing = false;
   #freed = false;
   #gone = false;
@@ -246,6 +248,7 @@ class End implements Wire, Runnable, TimerTarget {
     if (parcel === undefined) return;
     if (parcel === "end") {
       this.#queue.shift();
+      peer.#readEnded = true;
       if (!peer.#freed) peer.#sink!["~ended"]();
       this.#freeIfOver();
       peer.#freeIfOver();
@@ -275,7 +278,8 @@ class End implements Wire, Runnable, TimerTarget {
 
   #freeIfOver(): void {
     const sent = this.#ended && this.#queue.length === 0;
-    if (sent && this.#closing) this.#free();
+    // As a host does once both sides have ended.
+    if (sent && (this.#closing || this.#readEnded)) this.#free();
   }
 
   #free(): void {

@@ -164,6 +164,20 @@ test("socketPair() frees both ends with a handler in each, however they end", as
   assertEquals(ask.value, ["one", "two"]);
 });
 
+test("socketPair() frees both ends once both sides have ended, as real sockets are", async () => {
+  const { a, b } = socketPair();
+  await a.write("last");
+  a.closeWrite();
+  b.closeWrite();
+  assertEquals([await a.read(), (await b.read())?.length, await b.read()], [
+    undefined,
+    4,
+    undefined,
+  ]);
+  await idle();
+  assertEquals([a.closed, b.closed], [true, true]);
+});
+
 test("socketPair() refuses faults that cannot be", () => {
   assertThrows(() => socketPair({ maxPiece: 0 }), RangeError);
   assertThrows(() => socketPair({ latency: -1 }), RangeError);
