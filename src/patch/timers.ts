@@ -92,7 +92,6 @@ class ContextTimer implements TaskWatcher {
   #killed = false;
   /** It was ended by us: nothing brings it back. */
   #dropped = false;
-  /** Stands in line for the end of the killed task. */
   /** Its end drops the timer. */
   #watched: Task | null = null;
 
