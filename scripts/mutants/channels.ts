@@ -115,11 +115,18 @@ export const CHANNEL_MUTANTS: readonly Mutant[] = [
     first: ["merge_test", "channel_test"],
   },
   {
+    id: "channel-sole-stays-open",
+    file: "channel.ts",
+    bug: "a killed loop with closeOnReturn leaves the channel open",
+    text: "    if (payload === SOLE) queueMicrotask(() => this.cancel());\n",
+    replacement: "    void payload;\n",
+  },
+  {
     id: "channel-next-in-killed-task",
     file: "channel.ts",
     bug: "a loop in a killed task goes on taking values",
-    text: `    const refused = refuse("receive");\n    if (refused !== null) return refused;\n`,
-    replacement: "",
+    text: `    const refused = refuse("receive");\n    if (refused !== null) {\n`,
+    replacement: `    const refused = refuse("receive");\n    if (refused === undefined) {\n`,
   },
   {
     id: "channel-send-before-refusal",
@@ -155,9 +162,8 @@ export const CHANNEL_MUTANTS: readonly Mutant[] = [
     id: "select-killed-stays",
     file: "select.ts",
     bug: "a killed select stays enlisted everywhere",
-    text: "      if (branch?.settled === false) this.#all.cases[i]!.delist(branch);\n",
-    replacement:
-      "      if (this.#list.first !== null && branch?.settled === false) this.#all.cases[i]!.delist(branch);\n",
+    text: "      if (branch?.settled === false) takeBack(",
+    replacement: "      if (this.#list.first !== null && branch?.settled === false) takeBack(",
   },
   {
     id: "select-unfair",

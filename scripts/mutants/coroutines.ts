@@ -50,8 +50,8 @@ export const COROUTINE_MUTANTS: readonly Mutant[] = [
     id: "coroutine-kill-stays-outside",
     file: "coroutine.ts",
     bug: "a kill of the caller does not reach the waits of the body",
-    text: "    if (waiter === this.#current) this.#context?.cancel(waiter.context!.reason);\n",
-    replacement: "    void waiter;\n",
+    text: "if (waiter === this.#current && context?.cancelled) this.#context",
+    replacement: "if (waiter === this.#current && context?.cancelled && false) this.#context",
   },
   {
     id: "coroutine-late-error-swallowed",

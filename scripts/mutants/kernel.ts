@@ -172,11 +172,19 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
     replacement: "    this.#firing = false;\n",
   },
   {
+    id: "clock-in-the-name-of-one",
+    file: "_kernel/clock.ts",
+    bug: "who armed the host's timer first is the task of all that it ends",
+    text: "this.#handle = runOutside(startTimer, () => {",
+    replacement: "void runOutside;\n    this.#handle = startTimer(() => {",
+  },
+  {
     id: "heap-remove-only-sinks",
     file: "_kernel/heap.ts",
     bug: "a removal from the middle breaks the order",
-    text: "if (at > 0 && this.#before(last, parent!)) this.#rise(at, last);\n    else this.#sink",
-    replacement: "void parent;\n    this.#sink",
+    text:
+      "      if (at > 0 && this.#before(last, items[(at - 1) >> 1]!)) this.#rise(at, last);\n      else ",
+    replacement: "      ",
   },
   {
     id: "heap-index-kept",

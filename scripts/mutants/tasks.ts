@@ -336,8 +336,8 @@ export const TASK_MUTANTS: readonly Mutant[] = [
     id: "pool-imap-leaves-running",
     file: "pool.ts",
     bug: "leaving an imap lets its tasks run on",
-    text: "    await Promise.all([...this.#running].map((task) => task.kill()));\n",
-    replacement: "",
+    text: "    await killAll(running);\n",
+    replacement: "    void killAll;\n",
   },
   {
     id: "pool-apply-deadlock",
@@ -354,11 +354,26 @@ export const TASK_MUTANTS: readonly Mutant[] = [
     replacement: "",
   },
   {
+    id: "pool-admits-the-doomed",
+    file: "pool.ts",
+    bug: "a place goes to one whose signal has just aborted, again and again",
+    text: "      if (waiter.doomed) return;\n",
+    replacement: "",
+  },
+  {
+    id: "pool-kill-misses-admitted",
+    file: "pool.ts",
+    bug: "a kill of the pool misses a map that was let in just before",
+    text: "    if (kills === this.#kills) return;\n",
+    replacement: "    if (kills <= this.#kills) return;\n",
+  },
+  {
     id: "pool-joiners-forgotten",
     file: "pool.ts",
     bug: "join hangs when the last one who waited for a place gives up",
-    text: '  "~waiterLeft"(): void {\n    if (this.#empty) serveAll(this.#joiners, true);\n',
-    replacement: '  "~waiterLeft"(): void {\n',
+    text:
+      '  "~waiterLeft"(): void {\n    this.#admit();\n    if (this.#empty) serveAll(this.#joiners, true);\n',
+    replacement: '  "~waiterLeft"(): void {\n    this.#admit();\n',
   },
   {
     id: "pool-map-loses-killed",
