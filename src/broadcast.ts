@@ -16,6 +16,7 @@
 // which was one, had to go.
 
 import { clock } from "./_kernel/clock.ts";
+import { Ring } from "./_kernel/ring.ts";
 import { WaitList, type WaitOwner } from "./_kernel/wait_list.ts";
 import { refuse, Waiter, type WaitOptions } from "./_kernel/waiter.ts";
 import { Channel, type ChannelOptions, type Overflow, type Receiver } from "./channel.ts";
@@ -54,7 +55,7 @@ export class Broadcast<T> implements Disposable {
   /** The name, if one was given. */
   readonly name: string | undefined;
   readonly #replay: number;
-  readonly #last: T[] = [];
+  readonly #last: Ring<T> = new Ring<T>();
   readonly #subscriptions: Set<Subscriber<T>> = new Set();
   readonly #turns: WaitList = new WaitList(this as WaitOwner, "send");
   #sending = false;
@@ -96,7 +97,10 @@ export class Broadcast<T> implements Disposable {
     this.#sending = true;
     try {
       if (this.#closed !== null) throw closedError(value);
-      if (this.#replay > 0 && this.#last.push(value) > this.#replay) this.#last.shift();
+      if (this.#replay > 0) {
+        this.#last.push(value);
+        if (this.#last.size > this.#replay) this.#last.shift();
+      }
       const slow: Promise<void>[] = [];
       const rest = options?.timeout == null ? options : {
         ...options,

@@ -46,6 +46,11 @@ export class Ring<T> {
     return this.slots[this.head] as T;
   }
 
+  /** All values, the first one first, left inside. */
+  *[Symbol.iterator](): Iterator<T> {
+    for (let i = 0; i < this.size; i++) yield this.slots[(this.head + i) & this.mask] as T;
+  }
+
   /** Takes the first `count` values, at most `size`. */
   take(count: number): T[] {
     const out = new Array<T>(count);

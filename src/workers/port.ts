@@ -41,6 +41,8 @@ export interface NodeWorker {
   on(event: string, listener: (...args: never[]) => void): unknown;
   /** Ends it; resolves when it has ended. */
   terminate(): Promise<unknown>;
+  /** -1 after its end, on Node and Bun. */
+  readonly threadId?: number;
   /** Keeps the process alive. */
   ref(): void;
   /** Lets the process end. */
@@ -165,7 +167,13 @@ function openPort(made: unknown): WorkerPort {
   >;
   if (typeof postMessage === "function") {
     const ends = typeof terminate === "function";
-    if (ends && typeof on === "function") return new NodePort(made as NodeWorker);
+    if (ends && typeof on === "function") {
+      const worker = made as NodeWorker;
+      if (worker.threadId === -1) {
+        throw new TypeError("Cannot use worker: it must be alive, got one that has ended");
+      }
+      return new NodePort(worker);
+    }
     if (ends && typeof addEventListener === "function") return new WebPort(made as WebWorker);
     if (isMessagePort(made)) return new ChannelPort(made);
   }
@@ -236,6 +244,8 @@ class NodePort extends OpenPort implements WorkerPort {
   readonly holdsProcess = false;
   readonly #worker: NodeWorker;
   readonly #gone: Promise<void>;
+  #leave!: () => void;
+  #heard = false;
 
   constructor(worker: NodeWorker) {
     super();
@@ -243,15 +253,19 @@ class NodePort extends OpenPort implements WorkerPort {
     // Both from the first moment: an error without a listener would end the process.
     worker.on("error", (error: unknown) => this.ended(error));
     this.#gone = new Promise((resolve) => {
-      worker.on("exit", (code: number) => {
-        this.ended(new Error(`Worker exited with code ${code}`));
-        resolve();
-      });
+      this.#leave = resolve;
+    });
+    worker.on("exit", (code: number) => {
+      this.ended(new Error(`Worker exited with code ${code}`));
+      this.#leave();
     });
   }
 
   protected listen(): void {
-    this.#worker.on("message", (message: unknown) => this.received(message));
+    this.#worker.on("message", (message: unknown) => {
+      this.#heard = true;
+      this.received(message);
+    });
     this.#worker.on("messageerror", (error: unknown) => this.ended(error));
   }
 
@@ -264,7 +278,10 @@ class NodePort extends OpenPort implements WorkerPort {
     this.mute();
     // Else a process with nothing else to do would end before the thread has.
     this.#worker.ref();
-    void this.#worker.terminate();
+    void this.#worker.terminate().then(() => {
+      // One that had ended before it was given to us says so no more.
+      if (!this.#heard) startTimer(this.#leave, GOODBYE_MS);
+    });
     await this.#gone;
   }
 

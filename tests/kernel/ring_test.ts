@@ -123,3 +123,12 @@ test("Ring gives back the room of a burst, whichever way it was emptied", () => 
     assertEquals([ring.shift(), ring.size], [1, 0]);
   }
 });
+
+test("Ring iterates over its values in order, also around the edge, and leaves them inside", () => {
+  const ring = new Ring<number>();
+  for (let i = 0; i < 8; i++) ring.push(i);
+  for (let i = 0; i < 5; i++) ring.shift();
+  for (let i = 8; i < 12; i++) ring.push(i);
+  assertEquals([...ring], [5, 6, 7, 8, 9, 10, 11]);
+  assertEquals([...ring].length, ring.size);
+});

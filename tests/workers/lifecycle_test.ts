@@ -241,6 +241,21 @@ test("WorkerPool fails when spawn gives the same port again", async () => {
   assert(error.message.includes("spawn must make a new one each time"), error.message);
 });
 
+test("WorkerPool fails when spawn gives a worker that has ended, and can be closed", async () => {
+  const { Worker } = await import("node:worker_threads");
+  const dead = new Worker(await workerFile("_tasks.ts"));
+  const ended = new Promise((resolve) => dead.on("exit", resolve));
+  await dead.terminate();
+  await ended;
+  const shop = workers<Tasks>({ spawn: () => dead, restarts: { max: 0 }, size: 1, readyMs: 200 });
+  const error = await crash(shop.call.double(1));
+  // Deno does not tell that it has ended.
+  const why = String(error.cause ?? error);
+  assert(/it must be alive|must call serve/.test(why), why);
+  await shop.close();
+  assertEquals(shop.threads, 0);
+});
+
 test("WorkerPool.close() while its workers start leaves no thread", async () => {
   const shop = await pool({ size: 2 });
   const calls = [shop.call.double(1), shop.call.double(2)];
