@@ -58,6 +58,8 @@ const IN_FLIGHT = 64;
 /** `postMessage` of each value, and by hand what keeps no more on their way than a channel would. */
 const BOUNDED = "postMessage, bounded";
 
+const ON_ONE = "baozi on 1";
+
 /** One measurement, in the unit of the row. */
 type Sample = () => Promise<number>;
 type Prepare = () => Promise<Sample>;
@@ -87,8 +89,10 @@ const ROWS: Record<string, Record<string, Prepare>> = {
     comlink: () => calls(CALLS_ONE_BY_ONE, 1, comlinkCaller),
   },
   "threads-map": {
-    [FLOOR]: () => map(ourMap(1)),
+    [FLOOR]: () => map(rawMap(1)),
     [OURS]: () => map(ourMap(2)),
+    [ON_ONE]: () => map(ourMap(1)),
+    "2 bare threads": () => map(rawMap(2)),
     piscina: () => map(piscinaMap),
     tinypool: () => map(tinypoolMap),
     "plain loop": () => map(() => Promise.resolve((files) => Promise.resolve(files.map(hash)))),
@@ -392,6 +396,32 @@ function ourMap(size: number): () => Promise<Hasher> {
   return () => {
     const pool = ours(size);
     return Promise.resolve((files) => pool.map("hash", files));
+  };
+}
+
+/** Each thread gets the next file when it has answered for the one before. */
+function rawMap(size: number): () => Promise<Hasher> {
+  return () => {
+    const threads = Array.from({ length: size }, () => new Raw());
+    return Promise.resolve((files) => {
+      const digests: unknown[] = new Array(files.length);
+      const { promise, resolve } = deferred<readonly unknown[]>();
+      let next = 0, done = 0;
+      for (const raw of threads) {
+        const give = (): void => {
+          if (next === files.length) return;
+          const at = next++;
+          raw.hear = (digest) => {
+            digests[at] = digest;
+            if (++done === files.length) resolve(digests);
+            else give();
+          };
+          raw.post(["hash", files[at]!]);
+        };
+        give();
+      }
+      return promise;
+    });
   };
 }
 

@@ -9,7 +9,7 @@
  */
 
 import { parentPort } from "node:worker_threads";
-import { add, type Item } from "./tasks.ts";
+import { add, hash, type Item } from "./tasks.ts";
 
 /** What it is told: a value, or something to do. */
 export type Told =
@@ -19,7 +19,8 @@ export type Told =
   | readonly ["window", size: number]
   | readonly ["count", size: number]
   | readonly ["confirm"]
-  | readonly ["call", id: number, a: number, b: number];
+  | readonly ["call", id: number, a: number, b: number]
+  | readonly ["hash", bytes: Uint8Array];
 
 let sum = 0;
 /** Half a window: confirmed at once, so that the other half is on its way meanwhile. 0 is no window. */
@@ -63,6 +64,9 @@ function act(told: Exclude<Told, number | Item>): void {
       break;
     case "call":
       parentPort!.postMessage([told[1], add(told[2], told[3])]);
+      break;
+    case "hash":
+      parentPort!.postMessage(hash(told[1]));
   }
 }
 

@@ -24,7 +24,7 @@ export const HEADS: readonly Head[] = [
   head("threads-objects-64", "small objects to a worker, capacity 64; floor: postMessage of each"),
   head("threads-calls-64", "small calls to a worker, 64 in flight; floor: two postMessage"),
   head("threads-calls-1", "small calls to a worker, one after the other; floor: two postMessage"),
-  head("threads-map", "SHA-256 of our source files on 2 workers; floor: ours on 1", "ms"),
+  head("threads-map", "SHA-256 of our source files on 2 workers; floor: 1 bare thread", "ms"),
   head("threads-start", "a worker from its start to its first reply; floor: a bare Worker", "ms"),
 ];
 
