@@ -250,8 +250,8 @@ export const CHANNEL_MUTANTS: readonly Mutant[] = [
     id: "broadcast-replay-one-less",
     file: "broadcast.ts",
     bug: "a broadcast replays one value less",
-    text: "this.#last.push(value) > this.#replay",
-    replacement: "this.#last.push(value) >= this.#replay",
+    text: "if (this.#last.size > this.#replay) this",
+    replacement: "if (this.#last.size >= this.#replay) this",
   },
   {
     id: "broadcast-missed-uncounted",
