@@ -48,7 +48,8 @@ export function npmPackage(): NpmPackage {
     // Must be said: else npm obeys npm/.gitignore, and packs nothing of what is built.
     files: ["esm", "src"],
     engines: { node: ">=20.16" },
-    // One patches when it is imported; the other waits for deadlocks.
-    sideEffects: ["./esm/src/patch/auto.js", "./esm/src/deadlock.js"],
+    // One patches when it is imported; another waits for deadlocks. The main entry must be named, too:
+    // else webpack and Rollup step over it to what it passes on, and never come to the deadlocks.
+    sideEffects: ["./esm/mod.js", "./esm/src/deadlock.js", "./esm/src/patch/auto.js"],
   };
 }
