@@ -8,7 +8,7 @@
  * @module
  */
 
-import { cpSync, existsSync } from "node:fs";
+import { cpSync, existsSync, readdirSync } from "node:fs";
 import deno from "../deno.json" with { type: "json" };
 import { probeJsr } from "./jsr.ts";
 import { npmPackage } from "./npm_package.ts";
@@ -34,6 +34,20 @@ async function main(): Promise<void> {
   const packageJson = JSON.stringify(npmPackage(), undefined, 2) + "\n";
   Deno.writeTextFileSync(`${OUT}/package.json`, packageJson);
   for (const file of COPIED) if (existsSync(file)) cpSync(file, `${OUT}/${file}`);
+  renameImports();
+}
+
+/** Lets the examples import the package by its name on npm: in the README, and where editors show them. */
+function renameImports(): void {
+  const rename = (text: string): string =>
+    text.replaceAll('"@baozi/baozi', `"${npmPackage().name}`);
+  const readme = Deno.readTextFileSync(`${OUT}/README.md`);
+  Deno.writeTextFileSync(`${OUT}/README.md`, readme.replaceAll(/^```ts\n.*?^```$/gms, rename));
+  for (const file of readdirSync(`${OUT}/esm`, { recursive: true, encoding: "utf8" })) {
+    if (!file.endsWith(".d.ts")) continue;
+    const path = `${OUT}/esm/${file}`;
+    Deno.writeTextFileSync(path, rename(Deno.readTextFileSync(path)));
+  }
 }
 
 /** Lets a project with `lib: ES2022` read `Symbol.asyncDispose` in our types. */
