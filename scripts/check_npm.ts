@@ -15,6 +15,7 @@ const CONSUMER = "scripts/npm_consumer.ts";
 const WORKER = "scripts/npm_worker.ts";
 const TOOLS = {
   typescript: "typescript@6.0.3",
+  types: "@types/node@20.19.0",
   publint: "publint@0.3.25",
   attw: "@arethetypeswrong/cli@0.18.5",
 };
@@ -51,6 +52,8 @@ async function checkIn(folder: string): Promise<boolean> {
   await step("install", "npm", ["install", "--no-audit", "--no-fund", `./${tarball}`]);
   await step("types, moduleResolution nodenext", "npx", tsc("nodenext"));
   await step("types, moduleResolution bundler", "npx", tsc("bundler"));
+  await step("types of Node", "npm", ["install", "--no-audit", "--no-fund", TOOLS.types]);
+  await step("types, without those of browsers", "npx", tsc("node"));
 
   const [deno, bun, node] = [await findDeno(), await findBun(), await findNode()];
   const at = ({ name, version }: typeof deno): string => `${name} ${version}`;
@@ -101,6 +104,17 @@ function writeConsumer(folder: string): string {
       ...compilerOptions,
       module: "esnext",
       moduleResolution: "bundler",
+      noEmit: true,
+    },
+    files: ["consumer.mts", "worker.mts"],
+  });
+  // As @tsconfig/node20 has it.
+  write("node.json", {
+    compilerOptions: {
+      ...compilerOptions,
+      lib: ["ES2022"],
+      types: ["node"],
+      module: "nodenext",
       noEmit: true,
     },
     files: ["consumer.mts", "worker.mts"],

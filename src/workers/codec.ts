@@ -32,7 +32,7 @@ import {
   reviveError,
   type WireError,
 } from "./error_wire.ts";
-import { isProxy } from "./port.ts";
+import { isProxy, type Movable } from "./port.ts";
 import { hasMoved, isMarked, isPort, move, tagOf } from "./transfer.ts";
 
 /** How deep a value may be nested: hosts clone by recursion. */
@@ -76,7 +76,7 @@ export interface Codec {
    * @throws {NotTransferableError} If a part of it cannot be cloned, or would become something else.
    * @throws {RangeError} If it is too large or nested too deep.
    */
-  encode(value: unknown, path: string, transferList: Transferable[]): unknown;
+  encode(value: unknown, path: string, transferList: Movable[]): unknown;
   /** As `encode` for an error, or another reason. Never throws: what cannot be cloned becomes a text. */
   encodeReason(reason: unknown): unknown;
   /**
@@ -106,7 +106,7 @@ class ValueCodec implements Codec {
     this.#classes = new ErrorClasses(options.classes);
   }
 
-  encode(value: unknown, path: string, transferList: Transferable[]): unknown {
+  encode(value: unknown, path: string, transferList: Movable[]): unknown {
     // On the way of every value of a channel: the most common ones first.
     if (typeof value === "number" || typeof value === "boolean" || value === undefined) {
       return value;
@@ -308,7 +308,7 @@ class Walk {
   }
 
   /** The message, when all was looked at. */
-  finish(value: unknown, transferList: Transferable[]): unknown {
+  finish(value: unknown, transferList: Movable[]): unknown {
     for (const { at, channel, path } of this.#channels) {
       const token = this.#options.pass?.(channel, path);
       if (token === undefined) {
@@ -321,7 +321,7 @@ class Walk {
     }
     for (const thing of this.#moving) {
       move(thing);
-      transferList.push(thing as Transferable);
+      transferList.push(thing as Movable);
     }
     if (this.#specials.length > 0) return [value, this.#specials];
     return Array.isArray(value) ? [value] : value;

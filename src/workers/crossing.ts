@@ -40,6 +40,7 @@ import {
   type Reason,
   RELEASE,
 } from "./lane.ts";
+import type { Movable } from "./port.ts";
 
 /** Window for what tells no capacity. */
 const WINDOW = 64;
@@ -55,7 +56,7 @@ const NOW: Promise<void> = Promise.resolve();
 /** The way to the other thread. */
 export interface CrossingLink {
   /** Posts `record` with the next flush, which is soon, and in the order of the calls. */
-  post(record: readonly unknown[], transferList?: Transferable[]): void;
+  post(record: readonly unknown[], transferList?: Movable[]): void;
   /** Its `pass` and `take` are {@linkcode Crossings.pass} and {@linkcode Crossings.take}. */
   readonly codec: Codec;
 }
@@ -252,7 +253,7 @@ export class CallChannels {
   }
 
   /** `Codec.encode` of something that belongs to the call: arguments, a value of one of its channels. */
-  encode(value: unknown, path: string, transferList: Transferable[]): unknown {
+  encode(value: unknown, path: string, transferList: Movable[]): unknown {
     const passed = this.passed?.size ?? 0, before = this.#all["~enter"](this);
     try {
       return this.#codec.encode(value, path, transferList);
@@ -266,7 +267,7 @@ export class CallChannels {
   }
 
   /** {@linkcode encode} of its result: the call ends, so only what it was given can be passed back. */
-  encodeResult(value: unknown, path: string, transferList: Transferable[]): unknown {
+  encodeResult(value: unknown, path: string, transferList: Movable[]): unknown {
     this.ending = true;
     try {
       return this.encode(value, path, transferList);
@@ -320,13 +321,13 @@ export class Crossing implements Lane {
     this.scope = scope;
   }
 
-  post(kind: string, rest: readonly unknown[], transferList?: Transferable[]): void {
+  post(kind: string, rest: readonly unknown[], transferList?: Movable[]): void {
     if (this.#muted && kind !== BACK) return;
     if (kind === RELEASE) this.#muted = true;
     this.#link.post([kind, this.id, ...rest], transferList);
   }
 
-  encode(value: unknown, transferList: Transferable[]): unknown {
+  encode(value: unknown, transferList: Movable[]): unknown {
     return this.scope.encode(value, "value", transferList);
   }
 

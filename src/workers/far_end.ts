@@ -34,6 +34,7 @@ import {
   VALUES,
 } from "./lane.ts";
 import { Outbox } from "./outbox.ts";
+import type { Movable } from "./port.ts";
 
 const CANNOT_SEND = "Cannot send to a closed channel";
 
@@ -225,7 +226,7 @@ export class FarEnd<T> implements LaneEnd, Sink<T> {
   }
 
   #sendBack(): void {
-    const transferList: Transferable[] = [];
+    const transferList: Movable[] = [];
     let messages: unknown[] = [];
     try {
       messages = this.#inflow!.left.map((value) => this.lane.encode(value, transferList));

@@ -8,6 +8,8 @@
  * @module
  */
 
+import type { Movable } from "./port.ts";
+
 /** Receiver: `[CREDIT, id, count]`. So many values more may come. */
 export const CREDIT = "credit";
 /** Sender: `[VALUES, id, values, more, moved]`. `more` had no credit; something in them was moved. */
@@ -43,9 +45,9 @@ export interface Lane {
   /** Whether it was carried by this call, of all on all links. */
   belongsTo(call: object): boolean;
   /** Posts the record `[kind, id, ...rest]`. */
-  post(kind: string, rest: readonly unknown[], transferList?: Transferable[]): void;
+  post(kind: string, rest: readonly unknown[], transferList?: Movable[]): void;
   /** Encodes a value that belongs to the same call as the channel. @throws If it cannot be posted. */
-  encode(value: unknown, transferList: Transferable[]): unknown;
+  encode(value: unknown, transferList: Movable[]): unknown;
   /** Encodes a reason; `reason` is empty if there is none. */
   encodeReason(reason: Reason): readonly unknown[];
   /** Decodes a value. @throws If it is malformed. */

@@ -19,7 +19,7 @@ import { runOutside } from "../_kernel/current.ts";
 import type { ErrorClass } from "./error_wire.ts";
 import { type Codec, makeCodec } from "./codec.ts";
 import { type CrossingLink, Crossings } from "./crossing.ts";
-import type { Port, PortSink } from "./port.ts";
+import type { Movable, Port, PortSink } from "./port.ts";
 
 /** The version of all that is said below. */
 export const VERSION = 1;
@@ -71,7 +71,7 @@ export class Link implements CrossingLink, PortSink {
   readonly #owner: LinkOwner;
   #records: Array<readonly unknown[]> = [];
   /** What moves with each record; `null` while nothing does. */
-  #transfers: Transferable[][] | null = null;
+  #transfers: Movable[][] | null = null;
   #flushing = false;
   #over = false;
   readonly #flush: () => void = () => {
@@ -103,7 +103,7 @@ export class Link implements CrossingLink, PortSink {
     this.#port.open(this);
   }
 
-  post(record: readonly unknown[], transferList?: Transferable[]): void {
+  post(record: readonly unknown[], transferList?: Movable[]): void {
     const at = this.#records.push(record) - 1;
     if (transferList !== undefined && transferList.length > 0) {
       (this.#transfers ??= [])[at] = transferList;
@@ -151,7 +151,7 @@ export class Link implements CrossingLink, PortSink {
   }
 
   /** Posts all in order. What moves travels alone: on Deno a post that fails has moved it all the same. */
-  #send(records: Array<readonly unknown[]>, transfers: Transferable[][] | null): void {
+  #send(records: Array<readonly unknown[]>, transfers: Movable[][] | null): void {
     if (transfers === null) return this.#post(records, NOTHING_MOVES);
     let from = 0;
     records.forEach((record, at) => {
@@ -164,7 +164,7 @@ export class Link implements CrossingLink, PortSink {
     if (from < records.length) this.#post(records.slice(from), NOTHING_MOVES);
   }
 
-  #post(records: Array<readonly unknown[]>, transferList: Transferable[]): void {
+  #post(records: Array<readonly unknown[]>, transferList: Movable[]): void {
     try {
       this.#port.post(records, transferList);
     } catch (error) {
@@ -175,4 +175,4 @@ export class Link implements CrossingLink, PortSink {
   }
 }
 
-const NOTHING_MOVES: Transferable[] = [];
+const NOTHING_MOVES: Movable[] = [];

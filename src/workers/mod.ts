@@ -28,6 +28,6 @@ export {
   workers,
   type WorkersOptions,
 } from "./pool.ts";
-export type { NodeWorker, WebWorker, WorkerLike } from "./port.ts";
+export type { Movable, NodeWorker, PortLike, WebWorker, WorkerLike } from "./port.ts";
 export { serve, type ServeOptions } from "./serve.ts";
 export { transfer } from "./transfer.ts";

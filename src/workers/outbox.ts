@@ -19,6 +19,7 @@ import { refuse, Waiter, type WaitOptions } from "../_kernel/waiter.ts";
 import { ChannelClosedError } from "../errors.ts";
 import { hasSpecials } from "./codec.ts";
 import { END, type Flow, type Lane, type Reason, VALUES } from "./lane.ts";
+import type { Movable } from "./port.ts";
 
 const SENT: Promise<void> = Promise.resolve();
 const SENT_CASE: Selected<void> = Object.freeze({ value: undefined, done: false });
@@ -34,7 +35,7 @@ export class Outbox<T> implements Flow {
   #closed: string | null = null;
   #ended = false;
   #encoded: unknown[] = [];
-  #transferList: Transferable[] = [];
+  #transferList: Movable[] = [];
 
   constructor(lane: Lane, owner: WaitOwner, window: number) {
     this.#lane = lane;

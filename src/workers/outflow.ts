@@ -20,6 +20,7 @@ import { Ring } from "../_kernel/ring.ts";
 import type { SelectCase, Selected } from "../_kernel/selectable.ts";
 import { Waiter, type WaiterGroup } from "../_kernel/waiter.ts";
 import { END, type Flow, type Lane, type Reason, VALUES } from "./lane.ts";
+import type { Movable } from "./port.ts";
 
 /** What values are taken from: a channel, or something that receives as one. */
 export interface Source<T> {
@@ -173,7 +174,7 @@ export class Outflow<T> implements WaiterGroup, Flow {
     const held = this.#held;
     if (held.length === 0) return true;
     this.#held = [];
-    const encoded: unknown[] = [], transferList: Transferable[] = [];
+    const encoded: unknown[] = [], transferList: Movable[] = [];
     let failed: Reason | null = null;
     for (const value of held) {
       try {

@@ -22,10 +22,13 @@ const GOODBYE_MS = 100;
 /** Two who speak through one port would take each other's messages, and each other's replies. */
 const taken = new WeakSet<object>();
 
+/** What can move: the DOM's `Transferable`, which projects for Node alone do not have. */
+export type Movable = object;
+
 /** What is used of a worker of the web. */
 export interface WebWorker {
   /** Posts a copy; what is in `transfer` moves. */
-  postMessage(message: unknown, transfer: Transferable[]): void;
+  postMessage(message: unknown, transfer: Movable[]): void;
   /** Listens to its messages and errors. */
   // deno-lint-ignore no-explicit-any -- what the hosts declare here has no common type
   addEventListener(type: string, listener: (event: any) => void): void;
@@ -49,8 +52,18 @@ export interface NodeWorker {
   unref(): void;
 }
 
+/** What is used of a `MessagePort`, of the web or of `node:worker_threads`. */
+export interface PortLike {
+  /** Posts a copy; what is in `transfer` moves. */
+  postMessage(message: unknown, transfer: never[]): void;
+  /** Lets its messages come. */
+  start(): void;
+  /** Ends it. */
+  close(): void;
+}
+
 /** What a pool can speak through. */
-export type WorkerLike = WebWorker | NodeWorker | MessagePort;
+export type WorkerLike = WebWorker | NodeWorker | PortLike;
 
 /** Who is told what a port hears. Must not throw. */
 export interface PortSink {
@@ -65,7 +78,7 @@ export interface Port {
   /** Says who is told. Once. */
   open(sink: PortSink): void;
   /** Posts a copy; what is in `transfer` moves. @throws The error of the host, if it cannot. */
-  post(message: unknown, transfer: Transferable[]): void;
+  post(message: unknown, transfer: Movable[]): void;
 }
 
 /** The side of the pool. */
@@ -269,7 +282,7 @@ class NodePort extends OpenPort implements WorkerPort {
     this.#worker.on("messageerror", (error: unknown) => this.ended(error));
   }
 
-  post(message: unknown, transfer: Transferable[]): void {
+  post(message: unknown, transfer: Movable[]): void {
     // In a Set: on Deno a typed array that stands in an array or object takes 0.1 us per element to post.
     this.#worker.postMessage(new Set([message]), transfer as never[]);
   }
@@ -322,7 +335,7 @@ class WebPort extends OpenPort implements WorkerPort {
     worker.addEventListener("close", () => this.ended(new Error("Worker exited")));
   }
 
-  post(message: unknown, transfer: Transferable[]): void {
+  post(message: unknown, transfer: Movable[]): void {
     this.#worker.postMessage(message, transfer);
   }
 
@@ -351,8 +364,8 @@ class SelfPort extends OpenPort implements ServingPort {
     });
   }
 
-  post(message: unknown, transfer: Transferable[]): void {
-    self.postMessage(message, transfer);
+  post(message: unknown, transfer: Movable[]): void {
+    self.postMessage(message, transfer as Transferable[]);
   }
 
   close(): void {
@@ -381,8 +394,8 @@ class ChannelPort extends OpenPort implements WorkerPort, ServingPort {
     port.start();
   }
 
-  post(message: unknown, transfer: Transferable[]): void {
-    this.#port.postMessage(message, transfer);
+  post(message: unknown, transfer: Movable[]): void {
+    this.#port.postMessage(message, transfer as Transferable[]);
   }
 
   /** The other side closes when it is told goodbye. Not all hosts tell of that, and it may hang. */
@@ -429,8 +442,8 @@ class ParentPort extends OpenPort implements ServingPort {
     this.#port.on("messageerror", (error: unknown) => this.ended(error));
   }
 
-  post(message: unknown, transfer: Transferable[]): void {
-    this.#port.postMessage(message, transfer);
+  post(message: unknown, transfer: Movable[]): void {
+    this.#port.postMessage(message, transfer as Transferable[]);
   }
 
   close(): void {

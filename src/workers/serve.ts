@@ -38,7 +38,7 @@ import {
   VERSION,
 } from "./link.ts";
 import { RESERVED } from "./pool.ts";
-import { parentPort, type ServingPort, servingPort } from "./port.ts";
+import { parentPort, type PortLike, type ServingPort, servingPort } from "./port.ts";
 import { unknownFunction } from "./thread.ts";
 
 /** Options of {@linkcode serve}. */
@@ -46,7 +46,7 @@ export interface ServeOptions {
   /** Classes of errors that cross as themselves; the pool registers the same. @default {[]} */
   classes?: readonly ErrorClass[] | undefined;
   /** Where the calls come from. @default {The thread that started this one} */
-  port?: MessagePort | undefined;
+  port?: PortLike | undefined;
   /** The most that one value may take, by estimate, in bytes >= 1. @default {67108864} */
   maxMessageBytes?: number | undefined;
 }

@@ -95,7 +95,7 @@ export function move(thing: object): void {
 }
 
 /** Whether it is a port. Those of Node do not tell their class. */
-export function isPort(value: unknown): value is MessagePort {
+export function isPort(value: unknown): value is object {
   return tagOf(value) === "MessagePort" ||
     (typeof MessagePort === "function" && value instanceof MessagePort);
 }
