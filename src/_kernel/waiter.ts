@@ -29,7 +29,7 @@ import { macrotask, watchLoop } from "./host.ts";
 import type { Runnable } from "./run_queue.ts";
 import type { WaitList } from "./wait_list.ts";
 
-/** The last argument of everything that parks. */
+/** What a wait takes as its last argument. */
 export interface WaitOptions {
   /**
    * Ends the wait when it aborts: it rejects with `signal.reason` untouched. An aborted signal is
