@@ -64,9 +64,9 @@ export class Broadcast<T> implements Disposable {
   /**
    * Creates a broadcast.
    *
-   * @param options `replay`: how many of the newest values a new subscriber gets first, an integer
-   * >= 0, by default 0. `name`: for messages and dumps.
-   * @throws {RangeError} If `replay` is none.
+   * @param options `replay` is how many of the newest values a new subscriber gets first: an integer of
+   * at least 0, which is the default. `name` is for messages and dumps.
+   * @throws {RangeError} If `replay` is no integer >= 0.
    */
   constructor(options: { replay?: number | undefined; name?: string | undefined } = {}) {
     const { replay = 0, name } = options;
