@@ -63,7 +63,11 @@ export interface WorkersOptions {
   graceMs?: number | undefined;
   /** How long a worker may take until it calls `serve`, in milliseconds >= 0. @default {10000} */
   readyMs?: number | undefined;
-  /** How many crashes are followed by a new worker; one more, and the pool fails. */
+  /**
+   * How many crashes are followed by a new worker; one more, and the pool fails.
+   *
+   * @default {{ max: 3, withinMs: 10_000 }}
+   */
   restarts?: RestartIntensity | undefined;
   /** How many values a generator may be ahead of its reader: an integer >= 1. @default {64} */
   window?: number | undefined;
@@ -93,7 +97,11 @@ export interface SpawnOption {
 export interface MapOptions {
   /** Kills the calls when it aborts; the map rejects with its reason. */
   signal?: AbortSignal | undefined;
-  /** Kills the calls when so many milliseconds are over; the map rejects with a `TimeoutError`. */
+  /**
+   * Kills the calls when so many milliseconds, >= 0, are over; the map rejects with a `TimeoutError`.
+   *
+   * @default {Infinity}
+   */
   timeout?: number | undefined;
 }
 
