@@ -66,6 +66,7 @@ const LINES: Record<string, [proof: string, expected: unknown]> = {
   "spawn(f, x)": ["await it", 42],
   "spawnLater(50, f, x)": ["[it.state, await it]", ["pending", 42]],
   "await joinAll(tasks, { timeout: 2000, raiseError: true })": ["it.map((t) => t.value)", [1, 5]],
+  "await joinAll(tasks)": ["it.map((t) => t.state)", ["succeeded", "succeeded"]],
   "await task.get({ timeout: 1000 })": ["it", "done"],
   "await task.join()": ["[it, task.value]", [true, "done"]],
   "await task.kill()": ["[it, task.state, task.successful]", [true, "killed", false]],
@@ -163,6 +164,8 @@ const LINES: Record<string, [proof: string, expected: unknown]> = {
   ],
   "for await (const result of pipeline(items, mapStage(fn, { concurrency: 4 }))) seen.push(result)":
     ["seen", [2, 4, 6]],
+  "for await (const result of pipeline(items, mapStage(fn, { concurrency: 4, ordered: false }))) seen.push(result)":
+    ["seen.sort()", [2, 4, 6]],
   "produce(function* () { for (const n of items) yield n; })": [
     "[await it.receive(), await it.receive(), await it.receive()]",
     [1, 2, 3],
@@ -213,6 +216,7 @@ describe("README.md", () => {
       "From Go",
       "From Trio and Kotlin",
       "From p-limit and p-queue",
+      "From RxJS and Effect",
       "From @std/async",
     ]);
   });
