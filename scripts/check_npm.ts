@@ -15,7 +15,7 @@ const CONSUMER = "scripts/npm_consumer.ts";
 const WORKER = "scripts/npm_worker.ts";
 const TOOLS = {
   typescript: "typescript@6.0.3",
-  types: "@types/node@20.19.0",
+  types: "@types/node@20.19.43",
   publint: "publint@0.3.25",
   attw: "@arethetypeswrong/cli@0.18.5",
 };
