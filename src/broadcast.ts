@@ -19,13 +19,22 @@ import { clock } from "./_kernel/clock.ts";
 import { Ring } from "./_kernel/ring.ts";
 import { WaitList, type WaitOwner } from "./_kernel/wait_list.ts";
 import { refuse, Waiter, type WaitOptions } from "./_kernel/waiter.ts";
-import { Channel, type ChannelOptions, type Overflow, type Receiver } from "./channel.ts";
+import {
+  Channel,
+  type ChannelOptions,
+  type Overflow,
+  type Receiver,
+  soleChunks,
+} from "./channel.ts";
 import { ChannelClosedError } from "./errors.ts";
 
 /** Options of {@linkcode Broadcast.subscribe}. */
 export type SubscribeOptions = Pick<ChannelOptions, "capacity" | "overflow" | "name">;
 
-/** The receiver of one subscriber. Leaving its loop, `cancel` and `using` end the subscription. */
+/**
+ * The receiver of one subscriber. Leaving its loop, over `chunks` or a stream of it too, `cancel` and
+ * `using` end the subscription.
+ */
 export interface Subscription<T> extends Receiver<T>, Disposable {
   /** How many values its drop policy has dropped. */
   readonly missed: number;
@@ -225,6 +234,10 @@ class Subscriber<T> extends Channel<T> implements Subscription<T> {
 
   override [Symbol.asyncIterator](): AsyncIterableIterator<T> {
     return this.values({ closeOnReturn: true });
+  }
+
+  override chunks(max?: number): AsyncIterableIterator<T[]> {
+    return soleChunks(this, max);
   }
 
   override [Symbol.dispose](): void {

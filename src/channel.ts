@@ -41,9 +41,10 @@ import { ChannelClosedError } from "./errors.ts";
 const VALUE = 0;
 const RESULT = 1;
 const CHUNK = 2;
-/** As RESULT, for a sole consumer. No value that a sender waits with can be this. */
+/** As RESULT and CHUNK, for a sole consumer. No value that a sender waits with can be one of these. */
 const SOLE: unique symbol = Symbol("sole consumer");
-type Mode = typeof RESULT | typeof CHUNK | typeof SOLE;
+const SOLE_CHUNK: unique symbol = Symbol("sole consumer of chunks");
+type Mode = typeof RESULT | typeof CHUNK | typeof SOLE | typeof SOLE_CHUNK;
 
 const SENT: Promise<void> = Promise.resolve();
 const EMPTY: { readonly state: "empty" } = Object.freeze({ state: "empty" });
@@ -603,13 +604,7 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
    * ```
    */
   chunks(max = 1024): AsyncIterableIterator<T[]> {
-    if (typeof max !== "number") {
-      throw new TypeError(`Cannot iterate chunks: max must be a number, got ${typeof max}`);
-    }
-    if (!Number.isInteger(max) || max < 1) {
-      throw new RangeError(`Cannot iterate chunks: max must be an integer >= 1, got ${max}`);
-    }
-    return new ChannelIterator<T, T[]>(this, CHUNK, max);
+    return chunksOf(this, CHUNK, max);
   }
 
   /**
@@ -629,7 +624,7 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
    */
   toReadableStream(): ReadableStream<T> {
     return streamOf(
-      this.values(),
+      this[Symbol.asyncIterator](), // that of a sole consumer, in a subclass
       (value) => this.#undelivered(value),
       (reason) => reason === undefined ? this.close() : this.close(reason),
     );
@@ -678,7 +673,7 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
   /** For the kernel. A loop does not call `return()` when its `next()` is killed. */
   "~waiterLeft"({ payload }: { readonly payload: unknown }): void {
     // Not at once: others that the same kill is about to end must meet the kill, and not a closed channel.
-    if (payload === SOLE) queueMicrotask(() => this.cancel());
+    if (isSole(payload)) queueMicrotask(() => this.cancel());
   }
 
   /** Closes the channel. */
@@ -728,7 +723,7 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
     if (receiver !== null) {
       const { payload } = receiver;
       if (payload === VALUE) receiver.settle(value);
-      else receiver.settle({ done: false, value: payload === CHUNK ? [value] : value });
+      else receiver.settle({ done: false, value: isChunk(payload) ? [value] : value });
       return true;
     }
     if (this.#buffer.size < this.#capacity) {
@@ -756,11 +751,11 @@ export class Channel<T> implements Sender<T>, Receiver<T>, Disposable, AsyncDisp
   #next(iterator: ChannelIterator<T, unknown>): Promise<IteratorResult<unknown, undefined>> {
     const refused = refuse("receive");
     if (refused !== null) {
-      if (iterator.mode === SOLE) this.cancel();
+      if (isSole(iterator.mode)) this.cancel();
       return refused;
     }
     if (this.#ready) {
-      const value = iterator.mode === CHUNK ? this.#takeMany(iterator.max) : this.#take();
+      const value = isChunk(iterator.mode) ? this.#takeMany(iterator.max) : this.#take();
       return Promise.resolve({ done: false, value });
     }
     if (this.#closed) return this.#failed ? Promise.reject(this.#reason) : Promise.resolve(END);
@@ -824,6 +819,29 @@ class SendCase<T> implements SelectCase<void> {
   }
 }
 
+/** {@linkcode Channel.chunks} for a sole consumer: however the loop is left, the channel is cancelled. */
+export function soleChunks<T>(channel: Channel<T>, max = 1024): AsyncIterableIterator<T[]> {
+  return chunksOf(channel, SOLE_CHUNK, max);
+}
+
+function chunksOf<T>(channel: Channel<T>, mode: Mode, max: number): AsyncIterableIterator<T[]> {
+  if (typeof max !== "number") {
+    throw new TypeError(`Cannot iterate chunks: max must be a number, got ${typeof max}`);
+  }
+  if (!Number.isInteger(max) || max < 1) {
+    throw new RangeError(`Cannot iterate chunks: max must be an integer >= 1, got ${max}`);
+  }
+  return new ChannelIterator<T, T[]>(channel, mode, max);
+}
+
+function isSole(mode: unknown): boolean {
+  return mode === SOLE || mode === SOLE_CHUNK;
+}
+
+function isChunk(mode: unknown): boolean {
+  return mode === CHUNK || mode === SOLE_CHUNK;
+}
+
 /** Iterates over a channel: values, or chunks of them. */
 class ChannelIterator<T, R> extends LeavableIterator<R> {
   readonly mode: Mode;
@@ -854,7 +872,7 @@ class ChannelIterator<T, R> extends LeavableIterator<R> {
     this.#waiting = null;
     this.#more = null;
     for (const waiter of waiting) if (!waiter.settled) waiter.settle(END);
-    if (this.mode === SOLE) this.#channel.cancel();
+    if (isSole(this.mode)) this.#channel.cancel();
     return Promise.resolve(END);
   }
 

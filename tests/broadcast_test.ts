@@ -643,3 +643,27 @@ test("Broadcast subscription ends when its loop does, also by a kill or a limit"
   assertEquals(news.subscribers, 0);
   await news.send(1); // nobody holds it back
 });
+
+for (const way of ["chunks", "stream"] as const) {
+  test(`Broadcast subscription ends when its loop over ${way} does, also by a kill or a limit`, async () => {
+    const news = new Broadcast<number>();
+    const loop = async () => {
+      const subscription = news.subscribe();
+      const values = way === "chunks" ? subscription.chunks() : subscription.toReadableStream();
+      for await (const _ of values as AsyncIterable<unknown>) break;
+    };
+    const left = spawn(loop);
+    await idle();
+    await news.send(1);
+    await left;
+    assertEquals(news.subscribers, 0);
+    const killed = spawn(loop);
+    await idle();
+    assertEquals(news.subscribers, 1);
+    await killed.kill();
+    assertEquals(news.subscribers, 0);
+    await assertRejects(() => withTimeout(1, loop), TimeoutError);
+    assertEquals(news.subscribers, 0);
+    await news.send(2); // nobody holds it back
+  });
+}
