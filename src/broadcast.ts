@@ -101,8 +101,14 @@ export class Broadcast<T> implements Disposable {
     const refused = refuse("send", options);
     if (refused !== null) return refused;
     if (this.#closed !== null) throw closedError(value);
-    const start = options?.timeout == null ? 0 : clock.on.now();
-    if (this.#sending) await new Waiter<void>(value).park(this.#turns, options);
+    let rest = options;
+    if (this.#sending) {
+      const start = clock.on.now();
+      await new Waiter<void>(value).park(this.#turns, options);
+      if (options?.timeout != null) {
+        rest = { ...options, timeout: Math.max(0, options.timeout - (clock.on.now() - start)) };
+      }
+    }
     this.#sending = true;
     try {
       if (this.#closed !== null) throw closedError(value);
@@ -111,10 +117,6 @@ export class Broadcast<T> implements Disposable {
         if (this.#last.size > this.#replay) this.#last.shift();
       }
       const slow: Promise<void>[] = [];
-      const rest = options?.timeout == null ? options : {
-        ...options,
-        timeout: Math.max(0, options.timeout - (clock.on.now() - start)),
-      };
       for (const subscriber of this.#subscriptions) {
         if (!subscriber.deliver(value)) {
           slow.push(
@@ -126,7 +128,11 @@ export class Broadcast<T> implements Disposable {
           );
         }
       }
-      await Promise.all(slow);
+      // All, also if one fails: their limits differ by a hair, and until the last is over one may still
+      // hand over.
+      for (const end of await Promise.allSettled(slow)) {
+        if (end.status === "rejected") throw end.reason;
+      }
     } finally {
       this.#sending = false;
       // The turn is handed over: nobody can come between.

@@ -17,6 +17,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { test } from "node:test";
+import { clock } from "../src/_kernel/clock.ts";
 import { Broadcast, type Subscription } from "../src/broadcast.ts";
 import { ChannelClosedError, TimeoutError } from "../src/errors.ts";
 import { merge } from "../src/merge.ts";
@@ -667,3 +668,26 @@ for (const way of ["chunks", "stream"] as const) {
     await news.send(2); // nobody holds it back
   });
 }
+
+test("Broadcast.send() whose limit is over hands nothing over any more, and says the limit", async () => {
+  using time = new ManualClock();
+  const news = new Broadcast<number>(), slow = [1, 2, 3].map(() => news.subscribe());
+  // Time goes on while the sends park, one after the other.
+  const set = clock.on.set;
+  clock.on.set = function (target, ms) {
+    time.advance(0.25);
+    return set.call(this, target, ms);
+  };
+  const sent = outcome(news.send(1, { timeout: 5 }));
+  await idle();
+  clock.on.set = set;
+  time.advance(4.6); // past the limit of the first only
+  await idle();
+  assertEquals(sent.state, "pending");
+  assertEquals(slow[2]!.tryReceive(), { state: "ok", value: 1 });
+  time.advance(1);
+  await idle();
+  assertEquals((sent.error as TimeoutError).ms, 5);
+  assertEquals(slow.map((subscription) => subscription.tryReceive().state), Array(3).fill("empty"));
+  for (const subscription of slow) subscription.cancel();
+});
