@@ -52,7 +52,7 @@ const MOST_RETURNS = 100;
  * await of the body that is always known; after it, once anything was spawned in the program.
  *
  * The body runs in the task of the one who resumes it: a kill of that task ends the waits of the
- * body too.
+ * body too. A `for await` that a kill or a limit ends closes it, as any other that is left.
  *
  * @typeParam In What the body takes: the type of its `yield` expressions.
  * @typeParam Out What it yields.
@@ -188,6 +188,8 @@ class GeneratorCoroutine<In, Out, Return> implements Coroutine<In, Out, Return>,
   #busy = false;
   /** The synchronous part of a step runs: whoever calls now is called by the body. */
   #entered = false;
+  /** A loop may be what calls `next`. */
+  #looped = false;
   #kind = NEXT;
   #current: Waiter<unknown> | null = null;
   #requests: WaitList | null = null;
@@ -236,6 +238,7 @@ class GeneratorCoroutine<In, Out, Return> implements Coroutine<In, Out, Return>,
   }
 
   [Symbol.asyncIterator](): this {
+    this.#looped = true;
     return this;
   }
 
@@ -259,7 +262,12 @@ class GeneratorCoroutine<In, Out, Return> implements Coroutine<In, Out, Return>,
   #request(kind: number, value: unknown): Promise<unknown> {
     const context = currentContext();
     const cleanUp = kind >= RETURN;
-    if (!cleanUp && context !== null && context.cancelled) return Promise.reject(context.reason);
+    if (!cleanUp && context !== null && context.cancelled) {
+      const { reason } = context;
+      const left = kind === NEXT && this.#looped && !this.#busy && !this.#ended;
+      // A loop never calls return() when its next() is refused.
+      return left ? this.close().then(() => Promise.reject(reason)) : Promise.reject(reason);
+    }
     if (this.#busy && (this.#entered || this.#encloses(context))) {
       return Promise.reject(
         new DeadlockError(`Cannot ${VERBS[kind]} coroutine: its own body would wait for itself`),

@@ -676,3 +676,49 @@ for (const [verb, limited] of [["send", true], ["close", false], ["close", true]
     assertEquals(seen, ["later"]);
   });
 }
+
+test("coroutine in a loop is closed when a kill or a limit ends the loop between two steps", async () => {
+  for (const way of ["kill", "limit"] as const) {
+    const log: string[] = [];
+    const hold = gate();
+    const count = coroutine(async function* () {
+      try {
+        for (let n = 0;; n++) yield n;
+      } finally {
+        await shield(() => sleep(0));
+        log.push("finally");
+      }
+    });
+    const loop = async () => {
+      for await (const _ of count()) await hold.promise; // foreign: the kill waits for it
+    };
+    const task = spawn(() => way === "kill" ? loop() : withTimeout(1, loop));
+    if (way === "kill") {
+      await idle();
+      void task.kill();
+    } else await sleep(5);
+    hold.open();
+    await task.join();
+    assertEquals([task.state, log], [way === "kill" ? "killed" : "failed", ["finally"]]);
+  }
+});
+
+test("coroutine in a loop that a kill ends passes on what its clean-up throws", async () => {
+  const hold = gate();
+  const count = coroutine(async function* () {
+    try {
+      for (let n = 0;; n++) yield n;
+    } finally {
+      // deno-lint-ignore no-unsafe-finally -- what is tested
+      throw new Error("clean-up");
+    }
+  });
+  const task = spawn(async () => {
+    for await (const _ of count()) await hold.promise;
+  });
+  await idle();
+  void task.kill();
+  hold.open();
+  await task.join();
+  assertEquals([task.state, (task.error as Error).message], ["failed", "clean-up"]);
+});
