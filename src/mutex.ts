@@ -136,7 +136,8 @@ export class Mutex implements Selectable<Lock> {
     this.#depth = 1;
     this.#unlock();
     return async () => {
-      if (this.#depth === 0) this.#take(holder);
+      // As an acquire: the same task never waits for itself.
+      if (this.#depth === 0 || (this.#reentrant && this.#owner === holder)) this.#take(holder);
       else await new Waiter<Lock>(holder).parkShielded(this.#waiters);
       // Another part of the same task may have locked since: its levels are its own.
       this.#depth += depth - 1;

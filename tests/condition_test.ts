@@ -364,3 +364,21 @@ test("Condition.wait() is out of the way of others who are notified in the same 
   a.notifyAll();
   assertEquals(await Promise.all(waits), [true, true, true]);
 });
+
+test("Condition.wait() under a reentrant mutex does not wait for its own task", async () => {
+  const mutex = new Mutex({ reentrant: true }), condition = new Condition(mutex);
+  const task = spawn(async () => {
+    const outer = await mutex.acquire();
+    const waits = condition.wait();
+    const inner = await mutex.acquire();
+    condition.notify();
+    assertEquals(await waits, true);
+    inner.release();
+    assertEquals(mutex.locked, true);
+    outer.release();
+  });
+  const ended = outcome(task);
+  await idle();
+  await idle();
+  assertEquals([ended.state, mutex.locked], ["resolved", false]);
+});
