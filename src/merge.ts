@@ -108,15 +108,13 @@ class Merge<T> implements Merged<T>, WaitOwner, SelectCase<T> {
 
   return(): Promise<IteratorResult<T, undefined>> {
     this.#returned = true;
-    for (let waiter = this.#list.first; waiter !== null;) {
-      const { next } = waiter;
-      const merging = waiter.payload as Merging<T>;
-      if (merging.wants === RESULT) {
-        merging.withdraw();
-        waiter.settle(ENDED);
-      }
-      waiter = next;
+    const waiting: Waiter[] = [];
+    for (let waiter = this.#list.first; waiter !== null; waiter = waiter.next) {
+      if ((waiter.payload as Merging<T>).wants === RESULT) waiting.push(waiter);
     }
+    // All at first: what one gives up must not go to the next.
+    for (const waiter of waiting) waiter.settle(ENDED);
+    for (const waiter of waiting) (waiter.payload as Merging<T>).withdraw();
     return Promise.resolve(ENDED);
   }
 
@@ -218,6 +216,11 @@ class Merging<T> implements WaiterGroup {
     this.#target = target;
     this.wants = wants;
     target.payload = this;
+  }
+
+  /** It is over, or about to be cancelled: for what another one frees by its end. */
+  get doomed(): boolean {
+    return this.#target.settled || this.#target.doomed;
   }
 
   enlist(): void {

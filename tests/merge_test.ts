@@ -17,13 +17,17 @@ import {
   assertThrows,
 } from "@std/assert";
 import { test } from "node:test";
+import { clock } from "../src/_kernel/clock.ts";
 import type { Selectable, SelectBranch } from "../src/_kernel/selectable.ts";
+import { liveWaiters } from "../src/_kernel/waiter.ts";
 import { Broadcast } from "../src/broadcast.ts";
 import { Channel } from "../src/channel.ts";
 import { ChannelClosedError, TimeoutError } from "../src/errors.ts";
 import { merge } from "../src/merge.ts";
 import { Queue } from "../src/queue.ts";
+import { rateLimit } from "../src/rate_limit.ts";
 import { select, trySelect } from "../src/select.ts";
+import { Semaphore } from "../src/semaphore.ts";
 import { sleep } from "../src/sleep.ts";
 import { spawn } from "../src/spawn.ts";
 import { enlisted, noneEnlisted } from "./enlisted.ts";
@@ -567,4 +571,33 @@ test("merge() as a case is ready while a closed source has values left, though o
   assertEquals(trySelect({ merged }), { key: "merged", value: 1, done: false });
   assertEquals(await select({ merged }), { key: "merged", value: 2, done: false });
   assertEquals(trySelect({ merged }), undefined);
+});
+
+test("merge.receive() that an abort is about to end is not given what another one frees by it", async () => {
+  const permits = new Semaphore(1), both = merge(permits);
+  const stop = new AbortController();
+  const large = outcome(permits.acquire({ weight: 2, signal: stop.signal }));
+  const merged = outcome(both.receive({ signal: stop.signal }));
+  const chosen = outcome(select({ both }, { signal: stop.signal }));
+  await idle();
+  stop.abort();
+  await idle();
+  assertEquals([large.state, merged.state, chosen.state], Array(3).fill("rejected"));
+  assertEquals(permits.value, 1);
+});
+
+test("merge() left by return() settles every next(), whatever its source can give by then", async () => {
+  using time = new ManualClock();
+  const limit = rateLimit({ tokens: 1, per: 20 }), both = merge(limit);
+  limit.tryAcquire();
+  const before = liveWaiters();
+  const waits = [both.next(), both.next(), both.next()].map((next) => outcome(next));
+  const fire = clock.on.fire;
+  clock.on.fire = () => {}; // the tokens are there before the timer has fired
+  time.advance(25);
+  clock.on.fire = fire;
+  await both.return!();
+  await idle();
+  assertEquals(waits.map(({ value }) => value?.done), [true, true, true]);
+  assertEquals([liveWaiters(), limit.value], [before, 1]);
 });
