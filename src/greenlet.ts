@@ -339,12 +339,15 @@ export class Greenlet implements AsyncDisposable {
     if (this.#state === UNSTARTED) Greenlet.#end(this);
     if (this.#state === DEAD) return;
     const origin = current(currentContext());
+    const refused = this.#refuse("dispose of", origin);
+    if (refused !== null) throw refused;
+    const before = this.#heir;
     this.#heir = origin;
     try {
       const exit: Parcel = { failed: true, value: new GreenletExit(), args: null };
       await this.#enter("dispose of", origin, null, exit);
     } finally {
-      this.#heir = null;
+      this.#heir = before;
     }
     // Read again: the wait has changed it.
     if (!this.dead) {

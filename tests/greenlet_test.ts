@@ -36,7 +36,7 @@ import { onUnhandled } from "../src/unhandled.ts";
 import { gate } from "./gate.ts";
 import { idle } from "./idle.ts";
 import { noLeaks } from "./leaks.ts";
-import { rejection } from "./outcome.ts";
+import { outcome, rejection } from "./outcome.ts";
 import { steps } from "./steps.ts";
 
 noLeaks();
@@ -1193,4 +1193,26 @@ test("Task.kill() rejects the second switch to a greenlet as it does the first",
   await idle();
   assertEquals([task.state, ...seen], ["killed", 1, reason]);
   assertEquals(await unhandled(() => Promise.resolve(open.open())), []);
+});
+
+test("Greenlet[Symbol.asyncDispose]() that is refused leaves the one under way as it is", async () => {
+  const main = currentGreenlet(), hold = gate();
+  const parent = new Greenlet(async () => {
+    await main.switch();
+  });
+  await parent.switch();
+  const g = new Greenlet(async () => {
+    try {
+      await main.switch();
+    } finally {
+      await hold.promise;
+    }
+  }, { parent });
+  await g.switch();
+  const first = outcome(g[Symbol.asyncDispose]());
+  await assertRejects(async () => await g[Symbol.asyncDispose](), GreenletError, "another switch");
+  hold.open();
+  await idle();
+  assertEquals([first.state, g.dead, parent.dead], ["resolved", true, false]);
+  await parent[Symbol.asyncDispose]();
 });
