@@ -142,7 +142,12 @@ class Many<W extends Waitable> implements WaiterGroup, WaitOwner {
     for (let i = 0; i < this.#cases.length && !this.full; i++) {
       const branch = new Waiter(undefined, this);
       this.#branches.set(branch, i);
-      this.#cases[i]!.watch!(branch);
+      try {
+        this.#cases[i]!.watch!(branch);
+      } catch (error) {
+        this.end();
+        throw error;
+      }
     }
     if (this.full) this.end();
   }

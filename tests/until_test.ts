@@ -241,3 +241,16 @@ test("until() of a thenable that waits by itself outlives the first task that wa
   await idle();
   assertEquals(second, { state: "resolved", value: "rows" });
 });
+
+test("until() of a promise whose then throws rejects with that, each time", async () => {
+  const promise = Object.assign(Promise.resolve(1), {
+    then: () => {
+      throw new Error("then");
+    },
+  });
+  for (let i = 0; i < 2; i++) {
+    const waits = outcome(until(promise));
+    await idle();
+    assertEquals([waits.state, (waits.error as Error)?.message], ["rejected", "then"]);
+  }
+});

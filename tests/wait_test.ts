@@ -559,3 +559,18 @@ test("iwait() over a thousand tasks gives each once while others are killed", as
   }
   assertEquals(seen.size, 1000);
 });
+
+test("wait() on a thing that throws when it is watched leaves no other wait behind", async () => {
+  const event = new Event();
+  const broken = new Event();
+  Object.defineProperty(broken, "~select", {
+    value: {
+      watch: () => {
+        throw new Error("watch");
+      },
+      delist: () => {},
+    },
+  });
+  await assertRejects(() => wait([event, broken]), Error, "watch");
+  assertEquals(enlisted(), 0);
+});

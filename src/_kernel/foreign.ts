@@ -87,8 +87,13 @@ export class ForeignPromise implements WaitOwner, SelectCase<unknown> {
 }
 
 function subscribe(promise: PromiseLike<unknown>, foreign: ForeignPromise): void {
-  Promise.resolve(promise).then(
-    (value) => foreign.settle(false, value),
-    (error) => foreign.settle(true, error),
-  );
+  try {
+    Promise.resolve(promise).then(
+      (value) => foreign.settle(false, value),
+      (error) => foreign.settle(true, error),
+    );
+  } catch (error) {
+    // A `then` of its own: without an end whoever waits next would wait for ever.
+    foreign.settle(true, error);
+  }
 }
