@@ -1433,3 +1433,21 @@ test("scope() in virtual time ends with the deadlock of its children", async () 
   assertInstanceOf(error, DeadlockError);
   assertEquals(log, ["a"]);
 });
+
+test("scope() leaves what goes on after its body to the task: a kill ends it, the scope's own no more", async () => {
+  let ended: Scope;
+  const task = spawn(async () => {
+    const { left } = await scope((s) => {
+      ended = s;
+      return { left: sleep(Infinity) };
+    });
+    await left;
+  });
+  await idle();
+  ended!.kill();
+  await idle();
+  assertEquals(task.state, "running");
+  const killed = outcome(task.kill());
+  await idle();
+  assertEquals([killed.state, task.state], ["resolved", "killed"]);
+});

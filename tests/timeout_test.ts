@@ -172,6 +172,36 @@ test("withTimeout() ends at its body: the waits after it are free", async () => 
   });
 });
 
+test("withTimeout() leaves what goes on after its body to the task: a kill or an outer limit ends it", async () => {
+  using time = new ManualClock();
+  const leave = async () => {
+    const { left } = await withTimeout(1000, () => ({
+      left: (async () => {
+        await sleep(1);
+        await withTimeout(1000, forever);
+      })(),
+    }));
+    await left;
+  };
+  for (const late of [false, true]) {
+    const task = spawn(leave);
+    await idle();
+    if (late) time.advance(1);
+    await idle();
+    const killed = outcome(task.kill());
+    await idle();
+    assertEquals([killed.state, task.state], ["resolved", "killed"]);
+  }
+  const limited = outcome(withTimeout(5, leave));
+  await idle();
+  time.advance(5);
+  await idle();
+  assertEquals(limited.state, "rejected");
+  assertInstanceOf(limited.error, TimeoutError);
+  assertEquals(limited.error.ms, 5);
+  assertEquals(time.size, 0);
+});
+
 test("withTimeout() waits for the body's clean-up before it rejects", async () => {
   using time = new ManualClock();
   const step = steps();

@@ -14,6 +14,9 @@
 //     unless it had its own before.
 //  3. `storage` is made by the first runIn(): a program that never spawns never touches it.
 //  4. cancel() is not recursive: a chain 100,000 deep is worked off as a list.
+//  5. What was left behind in a context that has ended, a limit for instance, is its parent's from then
+//     on, unless the context was cancelled: a kill of the task reaches it all the same. (Not what was left
+//     in a part of it: nobody knows the parts, so that they may be dropped.)
 // Source: Trio's cancel scopes, level-triggered cancellation.
 
 import { type AsyncStorage, asyncStorage } from "./host.ts";
@@ -40,8 +43,8 @@ export class Context {
   /** Task locals, never changed in place: a spawn copies the reference. */
   locals: ReadonlyMap<unknown, unknown> | null = null;
 
-  /** The node that is cancelled: this one, or the one above of which it is a part. */
-  readonly #node: Context;
+  /** The node that is cancelled: this one, or the one above of which it is a part, or was left to. */
+  #node: Context;
   /** A cancel of the top context does not reach this one: the top is told of its waits. */
   readonly #apart: boolean;
   #cancelled = false;
@@ -99,7 +102,8 @@ export class Context {
 
   /** Cancels this context and all below it that no shield holds back. The first reason stays. */
   cancel(reason: unknown): void {
-    if (this.cancelled) return;
+    // One that has ended cancels nothing: what it left behind is its parent's.
+    if (this.#ended || this.#node.#ended || this.cancelled) return;
     cancelling.push(this.#node, reason);
     if (cancelling.length > 2) return; // the outermost call works off the list
     for (let i = 0; i < cancelling.length; i += 2) {
@@ -108,17 +112,27 @@ export class Context {
     cancelling.length = 0;
   }
 
-  /** Leaves the tree; what is below it has ended too. */
+  /** Leaves the tree. What still waits or runs here or below goes on as a part of the parent. */
   end(): void {
+    if (this.#ended) return;
     this.#ended = true;
-    if (this.parent !== null) this.parent.#node.#children?.delete(this);
+    if (this.parent === null) return;
+    const above = this.parent.#node;
+    above.#children?.delete(this);
+    if (this.#cancelled || this.shielded) return;
+    this.#node = above;
+    if (this.#parked !== null) above.#keep(this.#parked);
+    if (this.#more !== null) { for (const wait of this.#more) above.#keep(wait); }
+    if (this.#children !== null) {
+      for (const child of this.#children) (above.#children ??= new Set()).add(child);
+    }
+    this.#parked = this.#more = this.#children = null;
   }
 
   /** Remembers a wait that has parked here. */
   add(wait: Cancellable): void {
     const node = this.#node;
-    if (node.#parked === null) node.#parked = wait;
-    else (node.#more ??= new Set()).add(wait);
+    node.#keep(wait);
     if (node.#apart) this.#top.addApart(wait);
   }
 
@@ -131,8 +145,10 @@ export class Context {
   remove(wait: Cancellable): void {
     const node = this.#node;
     if (node.#parked === wait) node.#parked = null;
-    // What is in neither place is a shielded wait.
-    else if (node.#more === null || !node.#more.delete(wait)) return this.#top.removeApart(wait);
+    else if (node.#more === null || !node.#more.delete(wait)) {
+      // Of a part it may have been left to the node above. What is nowhere is a shielded wait.
+      return node.#node === node ? this.#top.removeApart(wait) : node.remove(wait);
+    }
     if (node.#apart) this.#top.removeApart(wait);
   }
 
@@ -155,6 +171,11 @@ export class Context {
       }
     }
     return found;
+  }
+
+  #keep(wait: Cancellable): void {
+    if (this.#parked === null) this.#parked = wait;
+    else (this.#more ??= new Set()).add(wait);
   }
 
   /** Called once when this context is cancelled, after its waits were; for subclasses. */

@@ -160,13 +160,31 @@ test("Context made below a cancelled one is cancelled with its reason", () => {
   assertEquals([child.cancelled, child.reason, grandchild.reason], [true, "stop", "stop"]);
 });
 
-test("Context.end() leaves the tree: a later cancel does not reach it", () => {
-  const top = new Context(null), ended = new Context(top), child = new Context(top);
-  ended.end();
-  ended.end();
-  ROOT.end();
+test("Context.end() leaves the tree: what it left behind is the parent's, and it cancels nothing", () => {
+  const top = new Context(null), ended = new Context(top), below = new Context(ended);
+  const shielded = new Context(top, true);
+  const waits = [ended, ended, below].map((context) => new NotedWait(context));
+  for (const context of [ended, ended, shielded, ROOT]) context.end();
+  waits.push(new NotedWait(ended), new NotedWait(new Context(ended)));
+  ended.cancel("own");
+  assertEquals([ended.cancelled, ended.ended, top.cancelled], [false, false, false]);
+  ended.remove(waits.shift()!);
+  assertEquals(top.waits().length, 4);
   top.cancel("stop");
-  assertEquals([ended.cancelled, child.cancelled], [false, true]);
+  assertEquals(waits.map(({ reasons }) => reasons), Array(4).fill(["stop"]));
+  assertEquals([ended.reason, below.reason, shielded.cancelled], ["stop", "stop", false]);
+});
+
+test("Context.end() of one that was cancelled keeps its reason for what it left behind", () => {
+  const top = new Context(null), ended = new Context(top);
+  ended.cancel("own");
+  ended.end();
+  assertEquals([ended.cancelled, ended.reason, ended.ended, top.cancelled], [
+    true,
+    "own",
+    true,
+    false,
+  ]);
 });
 
 test("Context.cancel() works off a chain of 100,000", () => {

@@ -700,18 +700,23 @@ test("a timer behind a shield is out of reach of kills", async () => {
   assertEquals(log, ["saved"]);
 });
 
-test("a timer of a limit that has ended goes on, and no kill of its task reaches it", async () => {
+test("a timer of a limit that has ended goes on, until a kill of its task", async () => {
   let fired = 0;
   const task = spawn(async () => {
     await withTimeout(60_000, () => {
-      setTimeout(() => fired++, 20);
+      setTimeout(() => fired++, 1);
+    });
+    while (fired === 0) await pause(1);
+    await withTimeout(60_000, () => {
+      setTimeout(() => fired++, 60_000);
     });
     await sleep(60_000);
   });
+  while (fired === 0) await pause(1);
   await idle();
   await task.kill();
-  while (fired === 0) await pause(1);
-  assertEquals(waits(), 0);
+  await pause(5);
+  assertEquals([fired, waits()], [1, 0]);
 });
 
 test("patch() that is undone lets go of the timers that are set", async () => {
