@@ -118,7 +118,7 @@ export const CHANNEL_MUTANTS: readonly Mutant[] = [
     id: "channel-sole-stays-open",
     file: "channel.ts",
     bug: "a killed loop with closeOnReturn leaves the channel open",
-    text: "    if (payload === SOLE) queueMicrotask(() => this.cancel());\n",
+    text: "    if (isSole(payload)) queueMicrotask(() => this.cancel());\n",
     replacement: "    void payload;\n",
   },
   {
@@ -271,8 +271,8 @@ export const CHANNEL_MUTANTS: readonly Mutant[] = [
     id: "broadcast-waits-for-nobody",
     file: "broadcast.ts",
     bug: "send does not wait for slow subscribers",
-    text: "      await Promise.all(slow);\n",
-    replacement: "      void Promise.all(slow);\n",
+    text: "of await Promise.allSettled(slow)) {",
+    replacement: "of await Promise.allSettled(slow.slice(0, 0))) {",
   },
   {
     id: "after-timer-kept",

@@ -265,10 +265,17 @@ export const KERNEL_MUTANTS: readonly Mutant[] = [
     replacement: "if (parent === null || part) return;",
   },
   {
+    id: "context-left-behind",
+    file: "_kernel/current.ts",
+    bug: "no kill reaches what goes on after a limit has ended",
+    text: "    this.#node = above;\n",
+    replacement: "",
+  },
+  {
     id: "context-end-forgotten",
     file: "_kernel/current.ts",
     bug: "a task keeps every limit and scope that it ever opened",
-    text: "    if (this.parent !== null) this.parent.#node.#children?.delete(this);\n",
+    text: "    above.#children?.delete(this);\n",
     replacement: "",
   },
   {

@@ -258,7 +258,9 @@ class NodePort extends OpenPort implements WorkerPort {
   readonly #worker: NodeWorker;
   readonly #gone: Promise<void>;
   #leave!: () => void;
+  /** It has said something, or its exit. */
   #heard = false;
+  #goodbye: unknown = undefined;
 
   constructor(worker: NodeWorker) {
     super();
@@ -269,6 +271,7 @@ class NodePort extends OpenPort implements WorkerPort {
       this.#leave = resolve;
     });
     worker.on("exit", (code: number) => {
+      this.#heard = true;
       this.ended(new Error(`Worker exited with code ${code}`));
       this.#leave();
     });
@@ -293,9 +296,10 @@ class NodePort extends OpenPort implements WorkerPort {
     this.#worker.ref();
     void this.#worker.terminate().then(() => {
       // One that had ended before it was given to us says so no more.
-      if (!this.#heard) startTimer(this.#leave, GOODBYE_MS);
+      if (!this.#heard) this.#goodbye = startTimer(this.#leave, GOODBYE_MS);
     });
     await this.#gone;
+    stopTimer(this.#goodbye);
   }
 
   ref(): void {
