@@ -63,13 +63,13 @@ export function startWatch(callback: () => void, ms: number): unknown {
 
 /**
  * Calls `callback` when the host has nothing left to do and would end the process, each time that
- * happens; never in browsers.
+ * happens; never in browsers. `changes` is a number that changes with each wait that begins.
  */
-export function watchLoop(callback: () => void): void {
+export function watchLoop(callback: () => void, changes: () => number): void {
   if (typeof process === "undefined" || typeof process.on !== "function") return;
   process.on("beforeExit", callback);
   if (typeof Bun !== "undefined" && hostSetImmediate !== undefined) {
-    probeLoop(callback, hostSetImmediate);
+    probeLoop(callback, changes, (callback) => unref(hostSetImmediate(callback)), startWatch);
   }
 }
 
@@ -104,21 +104,30 @@ export function rejectUnhandled(error: unknown): void {
 /**
  * While a top-level await is pending Bun says nothing when it has run out of work: it turns its loop for
  * ever. Then it runs timers, but no immediate that is not referenced; while anything keeps it alive (a
- * timer, a socket, a worker) it runs both.
+ * timer, a socket, a worker) it runs both. `immediate` calls one that is not referenced, `watch` a timer;
+ * exported for tests.
  */
-function probeLoop(callback: () => void, immediate: (callback: () => void) => unknown): void {
+export function probeLoop(
+  callback: () => void,
+  changes: () => number,
+  immediate: (callback: () => void) => unknown,
+  watch: (callback: () => void, ms: number) => unknown,
+): void {
   let ran = false;
   let ms = PROBE_MS;
+  let before = 0;
   const probe = (): void => {
     ran = false;
-    unref(immediate(() => ran = true));
-    startWatch(() => look(PROBE_TURNS), ms);
+    immediate(() => ran = true);
+    watch(() => look(PROBE_TURNS), ms);
   };
-  // On a busy machine the time may be over before the loop has turned once: only turns tell.
+  // On a busy machine the time may be over before the loop has turned once: only turns tell. And `bun test`
+  // turns an empty loop between tests: a wait that began since the first look has not been looked at.
   const look = (turns: number): void => {
-    if (!ran && turns > 0) return void startWatch(() => look(turns - 1), 1);
+    if (turns === PROBE_TURNS) before = changes();
+    if (!ran && turns > 0) return void watch(() => look(turns - 1), 1);
     if (ran) ms = Math.min(ms * 2, LONGEST_PROBE_MS);
-    else callback();
+    else if (changes() === before) callback();
     probe();
   };
   probe();

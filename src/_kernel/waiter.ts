@@ -298,7 +298,7 @@ function addMainList(list: WaitList): void {
   watching = true;
   // In a macrotask: Deno loads `process` when it is first named, and may run microtasks meanwhile, so
   // in the middle of the step that parks here.
-  macrotask(() => watchLoop(() => stuck.on?.()));
+  macrotask(() => watchLoop(() => stuck.on?.(), () => lastMain));
 }
 
 function forgetIfEmpty(): void {
