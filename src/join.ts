@@ -207,7 +207,8 @@ class Join<T extends Task> implements TaskWatcher, WaitOwner {
 
   /** The wait is over: watches no more. */
   "~waiterLeft"(): void {
-    for (const task of this.#tasks) if (!task.ready) unwatchTask(task, this);
+    // Those too that have ended: one may be about to tell of it.
+    for (const task of this.#tasks) unwatchTask(task, this);
   }
 
   get #done(): boolean {

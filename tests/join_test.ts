@@ -21,7 +21,7 @@ import { joinAll, killAll } from "../src/join.ts";
 import { shield } from "../src/shield.ts";
 import { sleep } from "../src/sleep.ts";
 import { spawn, spawnLater } from "../src/spawn.ts";
-import { currentTask, type Task } from "../src/task.ts";
+import { currentTask, type Task, watchTask } from "../src/task.ts";
 import { onUnhandled } from "../src/unhandled.ts";
 import { type Gate, gate } from "./gate.ts";
 import { endsOf, hang } from "./deadlocked.ts";
@@ -535,4 +535,15 @@ test("joinAll() with killOthers keeps the failure when the others' clean-up is a
     })
   );
   for (const error of ends) assertStrictEquals(error, failure);
+});
+
+test("joinAll() that ends in the very step in which its task does is told of nothing more", async () => {
+  for (const others of [0, 1, 2]) {
+    const stop = new AbortController();
+    const task = spawn(() => sleep(0));
+    watchTask(task as Task, { taskEnded: () => stop.abort("stop") });
+    for (let i = 0; i < others; i++) watchTask(task as Task, { taskEnded: () => {} });
+    assertEquals(await rejection(joinAll([task], { signal: stop.signal })), "stop");
+    assertEquals(task.state, "succeeded");
+  }
 });
