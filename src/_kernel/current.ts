@@ -95,7 +95,7 @@ export class Context {
     return this.#top.#cancelled;
   }
 
-  /** Whether what ran here has ended. */
+  /** Whether what ran here has ended, and nobody has what it left behind. */
   get ended(): boolean {
     return this.#node.#ended;
   }

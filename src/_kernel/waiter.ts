@@ -46,7 +46,7 @@ export interface WaitOptions {
   timeout?: number | undefined;
 }
 
-/** Several waiters of which a rule says when the wait of all ends: select, join, wait. */
+/** Several waiters of which a rule says when the wait of all ends: select, merge, wait. */
 export interface WaiterGroup {
   /** `branch` was served; it is unlinked already. */
   branchSettled(branch: Waiter, value: unknown): void;
